@@ -1,0 +1,3 @@
+"""Corpora of recordings in, task datasets out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,142 @@
+"""The card, the summary and the picture of a finished dataset."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from at_data.shards import Dataset, Header
+from at_data.stages.leaks import Line
+
+EXAMPLES = 3  # spectrograms drawn per class
+CLASSES = 12  # classes drawn at most
+
+
+def card(header: Header, proof: Iterable[Line]) -> str:
+    """Dataset card in Markdown: what it is, where it comes from, how it was made, what it promises."""
+    front = ["---", f"pretty_name: {header.name}", "task_categories: [audio-classification]", f"license_name: {json.dumps(header.licence)}", "---"]
+    lines = [
+        *front,
+        f"# {header.name}",
+        "",
+        f"`{header.target}` from recordings of the corpus `{header.manifest['corpus']}`. Digest `{header.digest}`.",
+        "",
+        f"- Source: {header.source}",
+        f"- Licence of the recordings: {header.licence}",
+        f"- Please cite: {header.citation}",
+        "",
+        "## Items",
+        "",
+        *_markdown(("split", "items", "hours", *header.classes[:30]), _count_rows(header)),
+        "",
+        f"Each item is {header.frames} frames x {header.bins} bins of STFT magnitude, rows in time order, stored as {header.dtype}: "
+        f"(x - {header.scaling.mean!r}) / {header.scaling.std!r}, both measured on the training split.",
+        f"Every attribute of the corpus is a column: {', '.join(f'`{name}` ({len(values)})' for name, values in header.attributes.items())}.",
+        f"Nuisances named by the manifest: {', '.join(f'`{name}`' for name in header.nuisances) or 'none'}.",
+        "",
+        "## Split",
+        "",
+        f"`{json.dumps(header.manifest['split'])}`, seed {header.manifest['seed']}.",
+        "",
+        *_markdown(("splits", "key", "shared", "verdict"), [(" / ".join(line.splits), line.key, line.shared, line.verdict) for line in proof]),
+        "",
+        "## Left out",
+        "",
+        *([f"- {kind}: {count}" for kind, count in header.left_out.items()] or ["Nothing."]),
+        "",
+        "Each one stands in `quarantine.jsonl` with its reason.",
+        "",
+        *_noise_lines(header),
+        "## Made with",
+        "",
+        "```json",
+        json.dumps({"manifest": header.manifest, "versions": header.versions}, indent=1),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(header: Header, proof: Sequence[Line]) -> str:
+    """Header, counts, hours, class balance and proof as text for a terminal."""
+    rows = [("split", "items", "hours", *header.classes), *_count_rows(header, classes=None)]
+    lines = [
+        f"{header.name}-{header.digest[:8]}: {header.target} from {header.manifest['corpus']}",
+        f"items of {header.frames} frames x {header.bins} bins, {header.dtype}; mean {header.scaling.mean:.6g}, std {header.scaling.std:.6g} on train",
+        f"attributes: {', '.join(f'{name} ({len(values)})' for name, values in header.attributes.items())}",
+        f"nuisances: {', '.join(header.nuisances) or 'none'}",
+        f"left out: {', '.join(f'{count} {kind}' for kind, count in header.left_out.items()) or 'nothing'}",
+        "",
+        *aligned(list(zip(*rows, strict=True)) if len(header.classes) > len(rows) else rows),
+        "",
+        *aligned([("splits", "key", "shared", "verdict"), *((" / ".join(p.splits), p.key, str(p.shared), p.verdict) for p in proof)]),
+    ]
+    return "\n".join(lines)
+
+
+def read_proof(folder: Path) -> list[Line]:
+    """Lines of `leaks.json`."""
+    raw = json.loads((folder / "leaks.json").read_text(encoding="utf-8"))
+    return [Line(tuple(p["splits"]), p["key"], p["shared"], tuple(p["examples"]), p["verdict"]) for p in raw]
+
+
+def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
+    """Rows as text columns: the first left, the others right."""
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in table
+    ]
+
+
+def picture(dataset: Dataset, path: Path) -> None:
+    """PNG with example spectrograms of every class, in dB under the dataset's maximum."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - slow to import, needed here only
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    header = dataset.header
+    reader = dataset.split(dataset.splits[0])
+    codes = reader.codes(header.target)
+    classes = [code for code in range(len(header.classes)) if (codes == code).any()][:CLASSES]
+    figure = Figure(figsize=(2.1 * len(classes) + 1, 2.2 * EXAMPLES + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(EXAMPLES, len(classes), squeeze=False, sharex=True, sharey=True)
+    stft, rate = header.manifest["stft"], header.manifest["audio"]["sample_rate_hz"]
+    extent = (0.0, (header.frames - 1) * stft["hop_s"], 0.0, rate / 2000)
+    image = None
+    for column, code in enumerate(classes):
+        rows = np.flatnonzero(codes == code)[:EXAMPLES].astype(np.int64)
+        for axis, values in zip(axes[:, column], reader.read(rows), strict=False):
+            magnitude = values.astype(np.float64) * header.scaling.std + header.scaling.mean
+            level_db = 20 * np.log10(np.maximum(magnitude, 1e-5))
+            image = axis.imshow(level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-90, vmax=-10)
+        axes[0, column].set_title(header.classes[code], fontsize=10)
+        axes[-1, column].set_xlabel("time (s)")
+    for row in range(EXAMPLES):
+        axes[row, 0].set_ylabel("frequency (kHz)")
+    if image is not None:
+        figure.colorbar(image, ax=axes, label="magnitude (dB)", shrink=0.8)
+    figure.suptitle(f"{header.name}: {header.target}, {reader.name} split")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _count_rows(header: Header, classes: int | None = 30) -> list[tuple[object, ...]]:
+    return [
+        (split, count, f"{header.hours[split]:.2f}", *(header.class_counts[split].get(name, 0) for name in header.classes[:classes]))
+        for split, count in header.counts.items()
+    ]
+
+
+def _markdown(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    return [
+        f"| {' | '.join(titles)} |",
+        f"|{'---|' * len(titles)}",
+        *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows),
+    ]
+
+
+def _noise_lines(header: Header) -> list[str]:
+    if header.noise is None:
+        return []
+    return ["## Noise, as measured in the items", "", *(f"- {name}: {value:.6g}" for name, value in header.noise.items()), ""]

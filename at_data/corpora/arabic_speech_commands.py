@@ -1,0 +1,97 @@
+"""Arabic Speech Commands: forty keywords, one second each at 16 kHz, recorded by thirty volunteers.
+
+12,000 recordings: 30 speakers x 40 keywords (digits and commands, named in English) x 10 takes, fully crossed; speakers
+are numbers. Layout: `dataset/<keyword>/<speaker>_NO_<take>.wav`, and noise in `background_noise/`. `train.csv`,
+`val.csv` and `test.csv` (columns `file,class`) name the published parts, which share no speaker. Licence: CC BY 4.0.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "CC BY 4.0"
+SOURCE = "Zenodo record 4662481; GitHub repository abdulkaderghandoura/arabic-speech-commands-dataset"
+CITATION = (
+    "A. Ghandoura, F. Hjabo, O. Al Dakkak, 'Building and Benchmarking an Arabic Speech Commands Dataset for "
+    "Small-Footprint Keyword Spotting', Engineering Applications of Artificial Intelligence 102, 2021"
+)
+GROUPS = ("speaker",)
+
+DIGITS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+NAME = re.compile(r"(?P<speaker>.+)_NO_(?P<take>\d+)")
+NOISE = "background_noise"
+TABLES = {"train": "train.csv", "valid": "val.csv", "test": "test.csv"}
+
+
+def _example(path: str, split: str | None, **attributes: str) -> Recording:
+    return Recording(path.removesuffix(".wav"), "arabic_speech_commands", path, attributes, published_split=split)
+
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "train.csv": "file,class\ndataset/one/00000001_NO_01.wav,one\ndataset/one/absent_NO_01.wav,one\n",
+        "val.csv": "file,class\ndataset/rotate/00000021_NO_06.wav,rotate\n",
+        "test.csv": "file,class\n",
+        "background_noise/rain.wav": None,
+        "dataset/one/00000001_NO_01.wav": None,
+        "dataset/rotate/00000021_NO_06.wav": None,
+        "dataset/rotate/00000022_NO_01.wav": None,
+    },
+    "recordings": (
+        _example("background_noise/rain.wav", None, word=NOISE),
+        _example("dataset/one/00000001_NO_01.wav", "train", word="one", digit="one", speaker="00000001", take="01"),
+        _example("dataset/rotate/00000021_NO_06.wav", "valid", word="rotate", speaker="00000021", take="06"),
+        _example("dataset/rotate/00000022_NO_01.wav", None, word="rotate", speaker="00000022", take="01"),
+    ),
+}
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of an Arabic Speech Commands folder, in order of path.
+
+    Attributes: word, digit (for the ten words that are digits), speaker, take. A wav file that breaks the naming rule
+    has its word alone. The published split is None for what no csv file names. CorpusError where no keyword is found.
+    """
+    found = {
+        file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
+        for pattern in ("dataset/*/*", f"{NOISE}/*")
+        for file in root.glob(pattern)
+        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
+    }
+    if not any(found.values()):
+        raise CorpusError(
+            root,
+            f"{len(found)} wav files, no keyword among them" if root.is_dir() else "no such folder",
+            "dataset/<keyword>/<speaker>_NO_<take>.wav",
+            "point at the folder that holds dataset/",
+        )
+    split_of = _published(root)
+    for path, parts in sorted(found.items()):
+        word = path.split("/")[-2]
+        attributes = {
+            "word": word,
+            **({"digit": word} if word in DIGITS else {}),
+            **(parts.groupdict() if parts else {}),
+        }
+        item = path.rpartition(".")[0]
+        yield Recording(item, "arabic_speech_commands", path, attributes, published_split=split_of.get(path))
+
+
+def _published(root: Path) -> dict[str, str]:
+    """Path -> part, for the files the csv files name."""
+    split_of: dict[str, str] = {}
+    for split, name in TABLES.items():
+        if (root / name).is_file():
+            with (root / name).open(encoding="utf-8-sig", newline="") as table:
+                rows = csv.DictReader(table)
+                if "file" not in (rows.fieldnames or ()):
+                    raise CorpusError(
+                        root / name, "no column 'file'", "columns file,class", "restore the original file"
+                    )
+                split_of |= {row["file"]: split for row in rows}
+    return split_of

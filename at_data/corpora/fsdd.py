@@ -1,0 +1,94 @@
+"""Free Spoken Digit Dataset: English digits by a few men of several accents, trimmed close, at 8 kHz.
+
+3,000 recordings in the current release: 6 speakers x 10 digits x 50 takes, fully crossed; earlier releases hold fewer
+speakers. Layout: `recordings/<digit>_<speaker>_<take>.wav`; `metadata.json`, where present, describes each speaker
+(gender, accent, language). The published test part is takes 0 to 4, the training part all others, so both parts hold
+every speaker. Licence: CC BY-SA 4.0.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "CC BY-SA 4.0"
+SOURCE = "GitHub repository Jakobovski/free-spoken-digit-dataset, doi:10.5281/zenodo.1342401"
+CITATION = "Z. Jackson et al., 'Free Spoken Digit Dataset', doi:10.5281/zenodo.1342401"
+GROUPS = ("speaker",)
+
+NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>.+)_(?P<take>\d+)")
+TEST_TAKES = 5  # "Recordings numbered 0-4 (inclusive) are in the test": the corpus' README
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "metadata.json": '{"jackson": {"gender": "male", "accent": "USA/neutral"}, "lucas": {"gender": "male"}}',
+        "recordings/0_jackson_4.wav": None,
+        "recordings/0_jackson_5.wav": None,
+        "recordings/9_theo_12.wav": None,
+    },
+    "recordings": (
+        Recording(
+            "recordings/0_jackson_4",
+            "fsdd",
+            "recordings/0_jackson_4.wav",
+            {"gender": "male", "accent": "USA/neutral", "digit": "0", "speaker": "jackson", "take": "4"},
+            published_split="test",
+        ),
+        Recording(
+            "recordings/0_jackson_5",
+            "fsdd",
+            "recordings/0_jackson_5.wav",
+            {"gender": "male", "accent": "USA/neutral", "digit": "0", "speaker": "jackson", "take": "5"},
+            published_split="train",
+        ),
+        Recording(
+            "recordings/9_theo_12",
+            "fsdd",
+            "recordings/9_theo_12.wav",
+            {"digit": "9", "speaker": "theo", "take": "12"},
+            published_split="train",
+        ),
+    ),
+}
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of a Free Spoken Digit folder, in order of path.
+
+    Attributes: digit ("0" to "9"), speaker, take, and what `metadata.json` says of the speaker. A wav file that breaks
+    the naming rule has no attributes and no published split. CorpusError where none follows it.
+    """
+    found = {
+        f"recordings/{file.name}": NAME.fullmatch(file.stem)
+        for file in (root / "recordings").glob("*")
+        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
+    }
+    if not any(found.values()):
+        raise CorpusError(
+            root,
+            f"{len(found)} wav files in recordings/, none of this corpus" if root.is_dir() else "no such folder",
+            "recordings/<digit>_<speaker>_<take>.wav",
+            "point at the folder that holds recordings/",
+        )
+    speakers = _speakers(root / "metadata.json")
+    for path, parts in sorted(found.items()):
+        attributes = {**speakers.get(parts["speaker"], {}), **parts.groupdict()} if parts else {}
+        split = ("test" if int(parts["take"]) < TEST_TAKES else "train") if parts else None
+        yield Recording(path.rpartition(".")[0], "fsdd", path, attributes, published_split=split)
+
+
+def _speakers(file: Path) -> dict[str, dict[str, str]]:
+    """Speaker -> attributes; empty where the file is absent."""
+    if not file.is_file():
+        return {}
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+        return {name: {key: str(value) for key, value in facts.items()} for name, facts in table.items()}
+    except (ValueError, AttributeError) as error:
+        raise CorpusError(
+            file, f"cannot be read ({error})", "a JSON object of one object per speaker", "restore the original file"
+        ) from error

@@ -1,0 +1,94 @@
+"""Google Speech Commands: single English words, crowd-sourced, about one second each at 16 kHz.
+
+Version 2 holds 105,829 clips of 35 words by 2,618 speakers, version 1 64,727 clips of 30 words; nothing is known of a
+speaker but a hash. Layout: `<word>/<speaker>_nohash_<take>.wav`, where takes count from 0, and a few minutes of noise
+in `_background_noise_/`. `validation_list.txt` and `testing_list.txt` name the published parts by file; every file in
+neither is in the training part. Background noise is in no part. Licence: CC BY 4.0.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "CC BY 4.0"
+SOURCE = "Speech Commands v0.02 archive, download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+CITATION = "P. Warden, 'Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition', arXiv:1804.03209, 2018"
+GROUPS = ("speaker",)
+
+NOISE = "_background_noise_"
+LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
+NAME = re.compile(r"(?P<speaker>.+)_nohash_(?P<take>\d+)")
+
+
+def _example(path: str, split: str | None, **attributes: str) -> Recording:
+    return Recording(path.removesuffix(".wav"), "gsc", path, attributes, published_split=split)
+
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "README.md": "Speech Commands",
+        "testing_list.txt": "zero/0a7c2a8d_nohash_0.wav\nzero/absent_nohash_0.wav\n",
+        "validation_list.txt": "happy/0ff728b5_nohash_1.wav\n",
+        "_background_noise_/README.md": "collected by Pete Warden",
+        "_background_noise_/pink_noise.wav": None,
+        "happy/0ff728b5_nohash_1.wav": None,
+        "zero/0a7c2a8d_nohash_0.wav": None,
+        "zero/0ff728b5_nohash_0.wav": None,
+        "zero/mine.wav": None,
+        "zero/._mine.wav": "what a file system left behind",
+    },
+    "recordings": (
+        _example("_background_noise_/pink_noise.wav", None, word=NOISE),
+        _example("happy/0ff728b5_nohash_1.wav", "valid", word="happy", speaker="0ff728b5", take="1"),
+        _example("zero/0a7c2a8d_nohash_0.wav", "test", word="zero", speaker="0a7c2a8d", take="0"),
+        _example("zero/0ff728b5_nohash_0.wav", "train", word="zero", speaker="0ff728b5", take="0"),
+        _example("zero/mine.wav", "train", word="zero"),
+    ),
+}
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of a Speech Commands folder, in order of path.
+
+    Attributes: word, speaker, take. A wav file whose name has no `_nohash_` has no speaker and no take. Files that are
+    not wav, or do not lie in a word's folder, are no recordings. CorpusError where no file follows the naming rule.
+    """
+    found = {
+        file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
+        for file in root.glob("*/*")
+        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
+    }
+    if not any(parts or path.startswith(f"{NOISE}/") for path, parts in found.items()):
+        raise CorpusError(
+            root,
+            f"{len(found)} wav files in its folders, none of Speech Commands" if root.is_dir() else "no such folder",
+            "<word>/<speaker>_nohash_<take>.wav",
+            "point at the folder that holds the folders of words",
+        )
+    split_of = _published(root)
+    for path, parts in sorted(found.items()):
+        word = path.partition("/")[0]
+        attributes = {"word": word, **(parts.groupdict() if parts else {})}
+        split = None if split_of is None or word == NOISE else split_of.get(path, "train")
+        yield Recording(path.rpartition(".")[0], "gsc", path, attributes, published_split=split)
+
+
+def _published(root: Path) -> dict[str, str] | None:
+    """Path -> part, for the files the official lists name; None where both lists are absent."""
+    present = [name for name in LISTS.values() if (root / name).is_file()]
+    if not present:
+        return None
+    if len(present) < len(LISTS):
+        # one list alone would pass the other part off as training material
+        raise CorpusError(
+            root,
+            f"{present[0]} without the other list",
+            " and ".join(LISTS.values()),
+            "restore the missing list, or take both away to do without the published split",
+        )
+    lines = {split: (root / name).read_text(encoding="utf-8").splitlines() for split, name in LISTS.items()}
+    return {path.strip(): split for split, paths in lines.items() for path in paths}

@@ -1,0 +1,82 @@
+"""Microsoft Scalable Noisy Speech Dataset (MS-SNSD): clean speech and everyday noise to mix, at 16 kHz.
+
+Noise: in `noise_train` 58 files of 11 types (air conditioner, babble, typing ...), in later releases also the DEMAND
+environments; in `noise_test` others of mostly the same types. Speech: some 10,800 English sentences in `clean_train`,
+1,000 in `clean_test`, from the Edinburgh 56-speaker set (`p<speaker>_<sentence>.wav`) and, without names, PTDB-TUG
+(`clnsp<n>.wav`). Noise files are `<type>_<n>.wav`. Licence: code MIT; noise CC0 1.0 (Freesound) and CC BY-SA 3.0
+(DEMAND); speech CC BY 4.0 (Edinburgh) and ODbL 1.0 (PTDB-TUG).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "noise: CC0 1.0, CC BY-SA 3.0; speech: CC BY 4.0, ODbL 1.0; code: MIT"
+SOURCE = "GitHub repository microsoft/MS-SNSD"
+CITATION = (
+    "C. K. A. Reddy, E. Beyrami, J. Pool, R. Cutler, S. Srinivasan, J. Gehrke, 'A Scalable Noisy Speech Dataset and "
+    "Online Subjective Test Framework', Interspeech 2019"
+)
+GROUPS = ("speaker",)
+
+FOLDERS = ("clean_test", "clean_train", "noise_test", "noise_train")
+SPELLINGS = {"Neighbor": "NeighborSpeaking"}  # three files of noise_test carry the short name
+
+
+def _example(path: str, split: str, **attributes: str) -> Recording:
+    folder = path.partition("/")[0]
+    known = {"kind": folder.partition("_")[0], "folder": folder, **attributes}
+    return Recording(path.removesuffix(".wav"), "ms_snsd", path, known, published_split=split)
+
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "noisyspeech_synthesizer.cfg": "[noisy_speech]",
+        "clean_test/clnsp1.wav": None,
+        "clean_train/p234_001.wav": None,
+        "noise_test/Neighbor_4.wav": None,
+        "noise_test/NeighborSpeaking_2.wav": None,
+        "noise_train/AirConditioner_10.wav": None,
+    },
+    "recordings": (
+        _example("clean_test/clnsp1.wav", "test"),
+        _example("clean_train/p234_001.wav", "train", speaker="p234"),
+        _example("noise_test/NeighborSpeaking_2.wav", "test", noise_type="NeighborSpeaking"),
+        _example("noise_test/Neighbor_4.wav", "test", noise_type="NeighborSpeaking"),
+        _example("noise_train/AirConditioner_10.wav", "train", noise_type="AirConditioner"),
+    ),
+}
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of an MS-SNSD folder, in order of path; any of its four folders may be absent.
+
+    Attributes: kind (noise, clean), folder, noise_type (of noise: the name before `_`), speaker (of clean speech: the
+    name before `_`, where it has one). Published split: train or test, by folder. CorpusError where no wav is found.
+    """
+    paths = sorted(
+        f"{folder}/{file.name}"
+        for folder in FOLDERS
+        for file in (root / folder).glob("*")
+        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
+    )
+    if not paths:
+        raise CorpusError(
+            root,
+            "no wav file where MS-SNSD has them" if root.is_dir() else "no such folder",
+            f"at least one of the folders {', '.join(FOLDERS)}, with wav files",
+            "point at the folder that holds them",
+        )
+    for path in paths:
+        folder, name = path.split("/")
+        kind, split = folder.split("_")
+        prefix, mark, _ = Path(name).stem.partition("_")
+        attributes = {"kind": kind, "folder": folder}
+        if kind == "noise":
+            attributes["noise_type"] = SPELLINGS.get(prefix, prefix)
+        elif mark:
+            attributes["speaker"] = prefix
+        yield Recording(path.rpartition(".")[0], "ms_snsd", path, attributes, published_split=split)

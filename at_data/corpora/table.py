@@ -1,0 +1,190 @@
+"""Your own corpus, listed in one file: `recordings.csv` or `recordings.jsonl` beside the audio.
+
+One line is one recording. `path` is required: where the audio lies, from the folder of the list, with forward slashes.
+Optional are `start_s` and `length_s` (a stretch of the file, in seconds), `split` (train, valid or test) and `id`
+(default: the path without suffix, and `@<start_s>` for a stretch). Every other column is an attribute; an empty cell,
+or null, means unknown. Licence: yours to know; it is not written to the dataset card.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from math import isfinite
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "not stated: the list's author knows it"
+SOURCE = "a list of recordings made by the user of this project"
+CITATION = "none: an unpublished corpus"
+GROUPS: tuple[str, ...] = ()
+
+NAMES = ("recordings.csv", "recordings.jsonl")
+SPLITS = ("train", "valid", "test")
+OWN = ("path", "start_s", "length_s", "split", "id")
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "recordings.csv": (
+            "path,start_s,length_s,split,id,word,speaker\n"
+            "talk/ann.wav,0.05,0.04,test,,no,ann\n"
+            "talk/ann.wav,0,0.05,test,,yes,ann\n"
+            "bob.flac,,,train,bob-says-yes,yes,\n"
+        ),
+        "bob.flac": None,
+        "talk/ann.wav": None,
+        "talk/unlisted.wav": None,
+    },
+    "recordings": (
+        Recording("bob-says-yes", "table", "bob.flac", {"word": "yes"}, published_split="train"),
+        Recording("talk/ann@0.0", "table", "talk/ann.wav", {"word": "yes", "speaker": "ann"}, 0.0, 0.05, "test"),
+        Recording("talk/ann@0.05", "table", "talk/ann.wav", {"word": "no", "speaker": "ann"}, 0.05, 0.04, "test"),
+    ),
+}
+
+
+def folder(root: Path) -> Path:
+    """Folder from which the list's paths start: `root`, or the folder of the list where `root` is the list itself."""
+    return root.parent if root.is_file() else root
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of a list, in order of path and start; `root` is the list or the folder that holds it.
+
+    No audio file is looked at: one that is absent is left out by the build, with its reason. CorpusError names file,
+    line and column of what cannot be understood, and both lines of an id that occurs twice.
+    """
+    file = _list(root)
+    lines = _csv(file) if file.suffix == ".csv" else _jsonl(file)
+    made = [(number, _recording(f"{file}, line {number}", cells)) for number, cells in lines]
+    if not made:
+        raise CorpusError(file, "it lists no recording", "one line per recording", "add your recordings")
+    first: dict[str, int] = {}
+    for number, recording in made:
+        if first.setdefault(recording.id, number) != number:
+            raise CorpusError(
+                f"{file}, line {number}",
+                f"id '{recording.id}' stands in line {first[recording.id]} too",
+                "ids that differ",
+                "give them in the column id, or take one line away",
+            )
+    yield from sorted((recording for _, recording in made), key=lambda r: (r.path, r.start_s or 0.0, r.id))
+
+
+def _list(root: Path) -> Path:
+    """The one list."""
+    if root.is_file():
+        found = [root] if root.suffix in {".csv", ".jsonl"} else []
+    else:
+        found = [root / name for name in NAMES if (root / name).is_file()]
+    if len(found) != 1:
+        raise CorpusError(
+            root,
+            f"{len(found) or 'no'} lists of recordings" if root.exists() else "no such file or folder",
+            f"a folder with one of {' and '.join(NAMES)}, or such a file",
+            "list your recordings in one file",
+        )
+    return found[0]
+
+
+def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each row; spaces around a cell are no part of it."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.reader(lines, strict=True)
+            columns = [name.strip() for name in next(rows, [])]
+            _check_columns(file, columns)
+            for row in rows:
+                if len(row) == len(columns):
+                    yield rows.line_num, {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+                elif row:  # a blank line is nothing
+                    raise CorpusError(
+                        f"{file}, line {rows.line_num}",
+                        f"{len(row)} cells",
+                        f"{len(columns)}",
+                        "quote cells that hold commas",
+                    )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(file, f"cannot be read ({error})", "a CSV file in UTF-8", "save it so") from error
+
+
+def _check_columns(file: Path, columns: list[str]) -> None:
+    came = "no column 'path'" if "path" not in columns else None
+    if "" in columns:
+        came = f"column {columns.index('') + 1} has no name"
+    if len(set(columns)) < len(columns):
+        came = f"column '{next(name for name in columns if columns.count(name) > 1)}' stands twice"
+    if came:
+        raise CorpusError(
+            f"{file}, line 1", came, "one name per column, `path` among them", f"correct it (known: {', '.join(OWN)})"
+        )
+
+
+def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each object; numbers and truth values as JSON writes them."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(file, f"cannot be read ({error})", "JSON lines in UTF-8", "save it so") from error
+    # not splitlines: JSON strings may hold line separators that are no line ends
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise CorpusError(where, f"cannot be read ({error})", "one JSON object", "correct the line") from error
+        if not isinstance(row, dict):
+            raise CorpusError(where, f"got {line.strip()[:40]}", "one JSON object", "correct the line")
+        if any(name != name.strip() or not name for name in row):
+            raise CorpusError(where, "a key is empty or has spaces around it", "plain keys", "correct the line")
+        yield number, {name: _text(f"{where}, {name}", value) for name, value in row.items()}
+
+
+def _text(where: str, value: object) -> str:
+    if isinstance(value, (list, dict)):
+        raise CorpusError(where, f"got {json.dumps(value)[:40]}", "a string, a number or null", "give one value")
+    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+
+
+def _recording(where: str, cells: dict[str, str]) -> Recording:
+    path = _path(where, cells.get("path", ""))
+    start_s, length_s = _seconds(where, cells, "start_s"), _seconds(where, cells, "length_s")
+    if length_s == 0.0:
+        raise CorpusError(f"{where}, length_s", "got 0", "more than 0 seconds", "correct it, or empty the cell")
+    if length_s is not None and start_s is None:
+        start_s = 0.0
+    split = cells.get("split") or None
+    if split is not None and split not in SPLITS:
+        raise CorpusError(f"{where}, split", f"got '{split}'", f"{', '.join(SPLITS)}, or nothing", "correct it")
+    default = PurePosixPath(path).with_suffix("").as_posix() + ("" if start_s is None else f"@{start_s}")
+    attributes = {name: value for name, value in cells.items() if name not in OWN and value}
+    return Recording(cells.get("id") or default, "table", path, attributes, start_s, length_s, split)
+
+
+def _path(where: str, text: str) -> str:
+    path = PurePosixPath(text)
+    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in text:
+        raise CorpusError(
+            f"{where}, path",
+            f"got '{text}'",
+            "a file below the folder of the list, from there, with forward slashes",
+            "correct it, or move the list above the audio",
+        )
+    return path.as_posix()
+
+
+def _seconds(where: str, cells: dict[str, str], name: str) -> float | None:
+    text = cells.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not isfinite(value) or value < 0:
+        raise CorpusError(f"{where}, {name}", f"got '{text}'", "seconds, 0 or more", "correct it, or empty the cell")
+    return value

@@ -1,0 +1,61 @@
+"""The error tree.
+
+AtError
+ ├── ManifestError     a manifest: unknown, missing or impossible settings, a split that cannot be made
+ ├── CorpusError       a corpus folder: absent, empty, another corpus, too much of it bad
+ ├── AudioError        one recording: cannot be decoded or used; goes to quarantine, never ends a build
+ ├── ShardError        a dataset on disk: damaged, incomplete, in the way
+ ├── CheckpointError   a checkpoint: does not fit the network or the dataset
+ └── ConfigError       training settings: unknown, missing or impossible
+"""
+
+
+class AtError(Exception):
+    """One problem a user can act on, told in four parts.
+
+    Parameters
+    ----------
+    where : str
+        File, key or item concerned.
+    came : str
+        What was found.
+    expected : str
+        What would have been right.
+    todo : str
+        What the user can do about it.
+
+    """
+
+    def __init__(self, where: object, came: str, expected: str, todo: str) -> None:
+        self.where = str(where)
+        self.came = came
+        self.expected = expected
+        self.todo = todo
+        super().__init__(self.where, came, expected, todo)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.came}; expected {self.expected}; {self.todo}"
+
+
+class ManifestError(AtError):
+    """A manifest cannot be read or cannot be built."""
+
+
+class CorpusError(AtError):
+    """A corpus folder is not what it should be."""
+
+
+class AudioError(AtError):
+    """One recording cannot be used."""
+
+
+class ShardError(AtError):
+    """A dataset on disk is damaged, incomplete or in the way."""
+
+
+class CheckpointError(AtError):
+    """A checkpoint does not fit the network or the dataset."""
+
+
+class ConfigError(AtError):
+    """Training settings are unknown, missing or impossible."""

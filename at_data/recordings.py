@@ -1,0 +1,66 @@
+"""The nouns that travel the road: Recording, Segment, Spectrogram."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import floor
+
+import numpy as np
+from jaxtyping import Float32
+
+
+def samples_in(seconds: float, sample_rate_hz: int) -> int:
+    """Whole samples in a duration, halves rounded up: the one place where seconds become samples.
+
+    Examples
+    --------
+    >>> samples_in(0.016, 16000)
+    256
+
+    """
+    return floor(seconds * sample_rate_hz + 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A promise of audio: where it lies and what the corpus says of it.
+
+    `path` is relative to the corpus root, with forward slashes. `start_s` and `length_s` are None for the whole file.
+    `attributes` holds everything the corpus knows, as strings; what it does not know of this recording is absent.
+    `published_split` is train, valid, test, or None where the corpus publishes none.
+    """
+
+    id: str
+    corpus: str
+    path: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    start_s: float | None = None
+    length_s: float | None = None
+    published_split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a recording at the length the task asks for.
+
+    `content` is the range of samples that hold the recording; the others are padding. `mixing` is what the noise
+    stage drew and measured, or None.
+    """
+
+    recording: Recording
+    index: int
+    samples: Float32[np.ndarray, "time"]
+    content: tuple[int, int]
+    mixing: object | None = None
+
+    @property
+    def id(self) -> str:
+        """Recording id, and the segment's number in it."""
+        return f"{self.recording.id}#{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrogram:
+    """STFT magnitudes of one segment, rows in time order."""
+
+    segment_id: str
+    values: Float32[np.ndarray, "frames bins"]

@@ -1,0 +1,295 @@
+"""A dataset on disk: its header, its HDF5 shards; written, read, verified."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int64, Num
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from at_data.errors import ShardError
+
+FORMAT = 1  # of the folder; a reader refuses what it does not know
+UNKNOWN = -1  # code of an attribute a recording does not have
+CHUNK_BYTES = 1 << 20  # compressed shards are cut into chunks of about this size
+
+
+class Shard(BaseModel):
+    """One shard file, as the header lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    file: str
+    split: Literal["train", "valid", "test"]
+    items: int
+    sha256: str
+
+
+class MeasuredScale(BaseModel):
+    """What was subtracted from every value, and what it was then divided by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mean: float
+    std: float
+
+
+class Header(BaseModel):
+    """What a dataset says of itself in `dataset.json`; it travels into checkpoints and runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int
+    name: str
+    digest: str
+    listing: str
+    manifest: dict[str, Any]
+    licence: str
+    source: str
+    citation: str
+    target: str
+    nuisances: list[str]
+    attributes: dict[str, list[str]]
+    frames: int
+    bins: int
+    dtype: str
+    compression: str
+    scaling: MeasuredScale
+    counts: dict[str, int]
+    class_counts: dict[str, dict[str, int]]
+    hours: dict[str, float]
+    left_out: dict[str, int]
+    noise: dict[str, float | int] | None
+    shards: list[Shard]
+    versions: dict[str, str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Values of the target, in the order of their codes."""
+        return self.attributes[self.target]
+
+
+def write_shard(
+    path: Path,
+    header_digest: str,
+    blocks: Iterable[Float[np.ndarray, "block frames bins"]],
+    shape: tuple[int, int, int],
+    columns: Mapping[str, Num[np.ndarray, "items"]],
+    ids: Sequence[str],
+    *,
+    target: str,
+    dtype: str,
+    compression: str,
+) -> str:
+    """SHA-256 of the shard written: `x` from blocks of rows, `target`, one integer column per attribute, `id`.
+
+    The file is closed, forced to disk and read back for the hash; the caller renames it. The bytes depend on the
+    arguments alone.
+    """
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["dataset"] = header_digest
+        encoded = np.array([item.encode() for item in ids], dtype=h5py.string_dtype("utf-8", max(map(len, map(str.encode, ids)), default=1)))
+        file.create_dataset("id", data=encoded, track_times=False)
+        file.create_dataset("target", data=columns[target].astype(np.int64), track_times=False)
+        group = file.create_group("attributes")
+        for name, codes in sorted(columns.items()):
+            group.create_dataset(name, data=codes.astype(np.int64), track_times=False)
+        x = file.create_dataset("x", shape, dtype, track_times=False, **_filters(compression, shape, dtype))
+        row = 0
+        for block in blocks:
+            x[row : row + len(block)] = block
+            row += len(block)
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
+    return sha256(path)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _filters(compression: str, shape: tuple[int, int, int], dtype: str) -> dict[str, Any]:
+    if compression == "none" or not shape[0]:
+        return {}
+    plugin = _plugin(compression)
+    item_bytes = shape[1] * shape[2] * np.dtype(dtype).itemsize
+    rows = min(shape[0], max(1, CHUNK_BYTES // item_bytes))
+    return {"chunks": (rows, *shape[1:]), "compression": {"zstd": plugin.Zstd, "lz4": plugin.LZ4}[compression]()}
+
+
+def _plugin(compression: str) -> Any:
+    try:
+        import hdf5plugin  # noqa: PLC0415 - optional extra
+    except ImportError as error:
+        raise ShardError(
+            "store.compression",
+            f"'{compression}' without the package hdf5plugin",
+            "hdf5plugin installed",
+            "pip install 'anti-transfer[compress]'",
+        ) from error
+    return hdf5plugin
+
+
+def write_header(folder: Path, header: Header) -> None:
+    """`dataset.json` in a dataset folder."""
+    (folder / "dataset.json").write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_header(folder: Path) -> Header:
+    """Header of a dataset folder; ShardError when the folder is no dataset or of another format."""
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise ShardError(folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`")
+    try:
+        header = Header.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise ShardError(
+            path, f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", f"a header of format {FORMAT}", "build the dataset again"
+        ) from error
+    if header.format != FORMAT:
+        raise ShardError(path, f"format {header.format}", f"format {FORMAT}", "build the dataset again, or use the release that wrote it")
+    return header
+
+
+class SplitReader:
+    """The items of one split, read in any order from any thread or process.
+
+    Uncompressed shards are mapped into memory, so an item costs one copy and HDF5 takes no part in it; compressed ones go through
+    HDF5 with a handle per process. Nothing is opened before the first read, and a pickled or forked reader opens its own.
+    """
+
+    def __init__(self, folder: Path, header: Header, split: str) -> None:
+        self.folder = folder
+        self.header = header
+        self.name = split
+        self.shape = (header.frames, header.bins)
+        self.dtype = np.dtype(header.dtype)
+        self._shards = [shard for shard in header.shards if shard.split == split and shard.items]
+        self._starts = np.cumsum([0] + [shard.items for shard in self._shards])
+        self._arrays: dict[tuple[int, int], Any] = {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arrays": {}}
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Item ids, in row order."""
+        return [item.decode() for column in self._columns("id") for item in column.tolist()]
+
+    def codes(self, attribute: str) -> Int64[np.ndarray, "items"]:
+        """Codes of an attribute, in row order; -1 where the recording has none."""
+        if attribute not in self.header.attributes:
+            known = ", ".join(self.header.attributes)
+            raise ShardError(self.folder, f"no attribute '{attribute}'", f"one of: {known}", "choose one of those")
+        columns = list(self._columns(f"attributes/{attribute}"))
+        return np.concatenate(columns) if columns else np.zeros(0, np.int64)
+
+    def read(
+        self, rows: Int64[np.ndarray, "batch"], out: Num[np.ndarray, "batch frames bins"] | None = None
+    ) -> Num[np.ndarray, "batch frames bins"]:
+        """Items at these rows, in this order, in the stored type (or cast into `out`)."""
+        if out is None:
+            out = np.empty((len(rows), *self.shape), self.dtype)
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        inside = rows - self._starts[shards]
+        for place, (shard, row) in enumerate(zip(shards.tolist(), inside.tolist(), strict=True)):
+            out[place] = self._array(shard)[row]
+        return out
+
+    def _columns(self, name: str) -> Iterator[np.ndarray]:
+        for shard in self._shards:
+            with _open(self.folder / shard.file) as file:
+                yield file[name][:]
+
+    def _array(self, shard: int) -> Any:
+        key = (os.getpid(), shard)
+        if key not in self._arrays:
+            self._arrays[key] = self._map(self.folder / self._shards[shard].file, self._shards[shard].items)
+        return self._arrays[key]
+
+    def _map(self, path: Path, items: int) -> Any:
+        if self.header.compression != "none":
+            _plugin(self.header.compression)
+            return _open(path)["x"]
+        with _open(path) as file:
+            offset, found = file["x"].id.get_offset(), file["x"].shape
+        if offset is None or found != (items, *self.shape):
+            raise ShardError(path, f"x of shape {found}", f"{(items, *self.shape)} in one piece", "run `at-prepare verify` and build again")
+        # np.asarray: a plain view; indexing a memmap object costs more than copying the item
+        return np.asarray(np.memmap(path, self.dtype, "r", offset, found))
+
+
+class Dataset:
+    """A finished dataset folder."""
+
+    def __init__(self, folder: Path, header: Header) -> None:
+        self.folder = folder
+        self.header = header
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that hold items."""
+        return tuple(name for name, count in self.header.counts.items() if count)
+
+    def split(self, name: str) -> SplitReader:
+        """Reader of one split."""
+        if name not in self.splits:
+            raise ShardError(self.folder, f"no split '{name}'", f"one of: {', '.join(self.splits)}", "choose one of those")
+        return SplitReader(self.folder, self.header, name)
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Dataset in a folder; its shards are opened when first read."""
+    return Dataset(folder, read_header(folder))
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a dataset, a line each: shards missing, altered, unreadable or of another dataset."""
+    header = read_header(folder)
+    problems = []
+    listed = {shard.file for shard in header.shards}
+    for path in sorted((folder / "shards").glob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed:
+            problems.append(f"{name}: not in the header")
+    for shard in header.shards:
+        problem = _problem(folder, header, shard)
+        if problem:
+            problems.append(f"{shard.file}: {problem}")
+    for split, count in header.counts.items():
+        held = sum(shard.items for shard in header.shards if shard.split == split)
+        if held != count:
+            problems.append(f"dataset.json: says {count} {split} items, its shards hold {held}")
+    return problems
+
+
+def _problem(folder: Path, header: Header, shard: Shard) -> str | None:
+    path = folder / shard.file
+    if not path.is_file():
+        return "missing"
+    found = sha256(path)
+    if found != shard.sha256:
+        return f"SHA-256 is {found[:16]}..., the header says {shard.sha256[:16]}..."
+    with _open(path) as opened:
+        if opened.attrs["dataset"] != header.digest:
+            return f"belongs to dataset {opened.attrs['dataset'][:8]}, not {header.digest[:8]}"
+        shape = opened["x"].shape
+    expected = (shard.items, header.frames, header.bins)
+    return None if shape == expected else f"x has shape {shape}, expected {expected}"
+
+
+def _open(path: Path) -> Any:
+    try:
+        # finished shards never change: no lock, so network file systems without locks serve them too
+        return h5py.File(path, "r", locking=False)
+    except (OSError, KeyError) as error:
+        raise ShardError(path, f"cannot be opened ({error})", "a whole shard", "run `at-prepare verify`, then build again") from error

@@ -1,0 +1,99 @@
+"""A waveform as segments of equal length: cut and padded."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict, Field
+
+from at_data.errors import ManifestError
+from at_data.recordings import Recording, Segment, samples_in
+
+
+class Cut(BaseModel):
+    """Where segments start, how long they are, and what becomes of what does not fit.
+
+    Segments start every `hop_s`. Less than `length_s` makes them overlap; more skips what lies between them.
+
+    `shorter` is for recordings shorter than a segment: `pad_end` puts zeros after them, `pad_center` on both sides
+    (the odd one after), `drop` makes no segment of them.
+
+    `tail` is for what the last whole segment leaves over at the end, as for 9 s cut every 4 s into 4 s: `drop` gives
+    two segments and leaves out the last second, `overlap` adds one made of the last 4 s, `pad` adds one made of the
+    last second and zeros.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    length_s: float = Field(gt=0, allow_inf_nan=False)
+    hop_s: float = Field(gt=0, allow_inf_nan=False)
+    shorter: Literal["pad_end", "pad_center", "drop"]
+    tail: Literal["drop", "overlap", "pad"]
+
+
+def cut(recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sample_rate_hz: int) -> list[Segment]:
+    """Segments of a waveform in time order, each exactly `samples_in(length_s)` long, no stretch twice.
+
+    Segments without padding are views of the waveform. An empty waveform gives none.
+
+    Raises
+    ------
+    ManifestError
+        Length or hop are less than one sample.
+
+    Examples
+    --------
+    >>> nine_s = Recording("a", "corpus", "a.wav")
+    >>> four_s = Cut(length_s=4.0, hop_s=4.0, shorter="pad_end", tail="pad")
+    >>> [segment.content for segment in cut(nine_s, np.ones(9 * 8000, np.float32), four_s, 8000)]
+    [(0, 32000), (0, 32000), (0, 8000)]
+
+    """
+    length, _ = _grid(cut, sample_rate_hz)
+    segments = []
+    for index, start in enumerate(_starts(samples.size, cut, sample_rate_hz)):
+        stretch = samples[start : start + length]
+        content = (0, length)
+        if stretch.size < length:
+            stretch, content = _pad(stretch, length, centred=samples.size < length and cut.shorter == "pad_center")
+        segments.append(Segment(recording, index, stretch, content))
+    return segments
+
+
+def count(n_samples: int, cut: Cut, sample_rate_hz: int) -> int:
+    """Number of segments that `cut` makes of so many samples."""
+    return len(_starts(n_samples, cut, sample_rate_hz))
+
+
+def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
+    """First sample of every segment."""
+    length, hop = _grid(cut, sample_rate_hz)
+    if n_samples < length:
+        return [0] if n_samples and cut.shorter != "drop" else []
+    starts = list(range(0, n_samples - length + 1, hop))
+    following = starts[-1] + hop
+    # Nothing is over when the last segment reaches the end, or when the end lies in the gap that a long hop skips.
+    if cut.tail != "drop" and starts[-1] + length < n_samples and following < n_samples:
+        starts.append(following if cut.tail == "pad" else n_samples - length)
+    return starts
+
+
+def _grid(cut: Cut, sample_rate_hz: int) -> tuple[int, int]:
+    """Samples in a segment, and from one start to the next."""
+    length, hop = samples_in(cut.length_s, sample_rate_hz), samples_in(cut.hop_s, sample_rate_hz)
+    if length and hop:
+        return length, hop
+    key, value = ("length_s", cut.length_s) if not length else ("hop_s", cut.hop_s)
+    expected = f"at least one sample at {sample_rate_hz} Hz"
+    raise ManifestError(f"segment.{key}", f"{value} s", expected, "make it longer")
+
+
+def _pad(
+    stretch: Float32[np.ndarray, "time"], length: int, *, centred: bool
+) -> tuple[Float32[np.ndarray, "length"], tuple[int, int]]:
+    """The stretch among zeros, and where it lies."""
+    first = (length - stretch.size) // 2 if centred else 0
+    last = first + stretch.size
+    padded = np.zeros(length, np.float32)
+    padded[first:last] = stretch
+    return padded, (first, last)

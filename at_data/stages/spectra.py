@@ -1,0 +1,183 @@
+"""A waveform as STFT magnitudes; their scaling, measured and applied."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Float32
+from pydantic import BaseModel, ConfigDict, Field
+
+from at_data.errors import ManifestError
+
+# How far from a whole number of samples a window or hop may lie: room for the rounding of decimals, no more.
+SAMPLES_TOLERANCE = 1e-6
+SHORTEST_WINDOW = 2
+
+# Share of the mean square that rounding may leave as the variance of a million lots of equal values.
+ROUNDING = 1e-9
+
+# Generalised cosine windows: a0 - (1 - a0) cos.
+COSINES = {"hamming": 0.54, "hann": 0.5}
+
+
+class Stft(BaseModel):
+    """The short-time Fourier transform: window shape, window length (which is the FFT's too), and hop."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    window: Literal["hamming", "hann"]
+    window_s: float = Field(gt=0, allow_inf_nan=False)
+    hop_s: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Scaling(BaseModel):
+    """What is done to the values: `standard` brings the split they are measured on to mean 0 and deviation 1."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    kind: Literal["standard", "none"]
+    measured_on: Literal["train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Count, sum and sum of squares of values, in double precision; sums of two lots add up."""
+
+    count: int
+    total: float
+    squares: float
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One mean and one population standard deviation for every value of a dataset."""
+
+    mean: float
+    std: float
+
+
+def magnitude(
+    samples: Float32[np.ndarray, "time"],
+    stft: Stft,
+    sample_rate_hz: int,
+    out: Float32[np.ndarray, "frames bins"] | None = None,
+) -> Float32[np.ndarray, "frames bins"]:
+    """STFT magnitudes, rows in time order, columns in rising frequency; in `out` where one is given.
+
+    Frame `t` is centred on sample `t * hop`; the sound stands among zeros. Magnitudes are divided by the sum of the
+    window, so a sine of amplitude 1 in the middle of its bin gives 0.5. One second at 16 kHz with 16 ms windows every
+    8 ms gives 126 x 129.
+
+    Raises
+    ------
+    ManifestError
+        Window or hop are not whole numbers of samples at this rate, or out of range.
+
+    Notes
+    -----
+    `abs(scipy.signal.stft(samples, window=..., nperseg=n, noverlap=n - hop)[2]).T`, the features of Guizzo, Weyde
+    and Tarroni (2021), which their code stored last frame first.
+
+    Examples
+    --------
+    >>> stft = Stft(window="hamming", window_s=0.016, hop_s=0.008)
+    >>> magnitude(np.zeros(16000, np.float32), stft, 16000).shape
+    (126, 129)
+
+    """
+    window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
+    frames = _frames(samples.size, window.size, hop)
+    padded = np.zeros((frames - 1) * hop + window.size, np.float32)
+    padded[window.size // 2 : window.size // 2 + samples.size] = samples
+    step = padded.itemsize
+    framed: np.ndarray = np.ndarray((frames, window.size), np.float32, padded, 0, (hop * step, step))
+    spectrum: np.ndarray = scipy.fft.rfft(framed * window, axis=1, overwrite_x=True)
+    magnitudes: np.ndarray = np.abs(spectrum, out=out)
+    return magnitudes
+
+
+def shape(n_samples: int, stft: Stft, sample_rate_hz: int) -> tuple[int, int]:
+    """Frames and bins of a waveform's STFT: ceil(samples / hop) + 1, and half the window + 1 (even windows).
+
+    Raises
+    ------
+    ManifestError
+        As `magnitude`.
+
+    """
+    window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
+    return _frames(n_samples, window.size, hop), window.size // 2 + 1
+
+
+def measure(values: Float32[np.ndarray, "..."]) -> Sums:
+    """Sums of one spectrogram, or of many at once."""
+    wide = values.astype(np.float64, order="C").reshape(-1)
+    total = float(np.add.reduce(wide))
+    wide *= wide
+    return Sums(wide.size, total, float(np.add.reduce(wide)))
+
+
+def scale_of(sums: Sums) -> Scale:
+    """Mean and population standard deviation that the sums amount to.
+
+    Raises
+    ------
+    ManifestError
+        There are no values, or they are all the same (a silent dataset): nothing can be scaled by them.
+
+    """
+    count = max(1, sums.count)
+    mean, mean_square = sums.total / count, sums.squares / count
+    variance = mean_square - mean * mean
+    if variance <= ROUNDING * mean_square:
+        came = f"{sums.count} values with a mean of {mean:g} and no spread"
+        todo = "look for silent recordings, or set scaling.kind to none"
+        raise ManifestError("scaling", came, "a training split whose values differ", todo)
+    return Scale(mean, math.sqrt(variance))
+
+
+def scale(
+    values: Float32[np.ndarray, "..."], scale: Scale, out: Float32[np.ndarray, "..."] | None = None
+) -> Float32[np.ndarray, "..."]:
+    """Values less the mean, divided by the deviation, in single precision; `out` may be `values` itself."""
+    scaled: np.ndarray = np.subtract(values, np.float32(scale.mean), out=out)
+    scaled /= np.float32(scale.std)
+    return scaled
+
+
+def _frames(n_samples: int, window: int, hop: int) -> int:
+    # Half a window of zeros on each side; an odd window has its middle sample between them.
+    return -(-max(0, n_samples - window % 2) // hop) + 1
+
+
+@lru_cache
+def _plan(kind: str, window_s: float, hop_s: float, sample_rate_hz: int) -> tuple[Float32[np.ndarray, "window"], int]:
+    """Periodic window divided by its sum, and the hop in samples."""
+    length = _whole("window_s", window_s, sample_rate_hz)
+    if length < SHORTEST_WINDOW:
+        expected = f"at least {SHORTEST_WINDOW} samples"
+        raise ManifestError("stft.window_s", f"{length} sample at {sample_rate_hz} Hz", expected, "widen the window")
+    hop = _whole("hop_s", hop_s, sample_rate_hz)
+    if not 1 <= hop <= length:
+        expected = f"1 to {length} (the window)"
+        raise ManifestError("stft.hop_s", f"{hop} samples", expected, "lower the hop or widen the window")
+    constant = COSINES[kind]
+    window = constant - (1 - constant) * np.cos(2 * np.pi * np.arange(length) / length)
+    return (window / window.sum()).astype(np.float32), hop
+
+
+def _whole(key: str, seconds: float, sample_rate_hz: int) -> int:
+    """Samples in a duration that must be a whole number of them."""
+    exact = seconds * sample_rate_hz
+    whole = round(exact)
+    if abs(exact - whole) > SAMPLES_TOLERANCE:
+        came = f"{seconds} s, which is {exact:.6g} samples at {sample_rate_hz} Hz"
+        todo = f"write {whole} / {sample_rate_hz} = {whole / sample_rate_hz!r}"
+        raise ManifestError(f"stft.{key}", came, "a whole number of samples", todo)
+    return whole

@@ -1,0 +1,1 @@
+"""Task datasets in, networks that ignore what another network knows out."""

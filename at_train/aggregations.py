@@ -1,0 +1,107 @@
+"""A pair of feature maps -> a pair of vectors per item, and the table of the ways to do so.
+
+Paper, section 5.5. Maps are `batch channels height width`, vectors `batch size`. Every way is differentiable and works
+in float32 at least, also under autocast: what is small in a Gram matrix is lost in bfloat16. Maps that do not fit each
+other raise ConfigError.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from at_data.errors import ConfigError
+
+# The axes of the second map are free here, so that a misfit is told as ConfigError.
+Ours = Float[Tensor, "batch channels height width"]
+Theirs = Float[Tensor, "_ _ _ _"]
+Vectors = tuple[Float[Tensor, "batch size"], Float[Tensor, "batch size"]]
+Aggregation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+COMPRESSION = 0.001  # exponent of the compressed product, paper 5.5
+FLOOR = 1e-10  # added before it, as the authors' code does: a dead channel must not make the product 0
+
+BATCH, CHANNELS, HEIGHT, WIDTH = range(4)
+
+
+def gram(ours: Ours, theirs: Theirs) -> Vectors:
+    """Gram matrices of the channels (equation 1), flattened: channels^2 numbers per item.
+
+    Divided by height x width, which the cosine does not see, so that the size of the map does not decide an MSE.
+    Heights and widths may differ.
+    """
+    _check_fit("gram", ours, theirs, BATCH, CHANNELS)
+    return _gram(ours), _gram(theirs)
+
+
+def channel_mean(ours: Ours, theirs: Theirs) -> Vectors:
+    """Mean over channels: height x width numbers per item. Channels may differ in number."""
+    _check_fit("mean", ours, theirs, BATCH, HEIGHT, WIDTH)
+    return _full(ours).mean(1).flatten(1), _full(theirs).mean(1).flatten(1)
+
+
+def channel_sum(ours: Ours, theirs: Theirs) -> Vectors:
+    """Sum over channels: height x width numbers per item. Channels may differ in number."""
+    _check_fit("sum", ours, theirs, BATCH, HEIGHT, WIDTH)
+    return _full(ours).sum(1).flatten(1), _full(theirs).sum(1).flatten(1)
+
+
+def channel_max(ours: Ours, theirs: Theirs) -> Vectors:
+    """Largest value over channels: height x width numbers per item. Channels may differ in number."""
+    _check_fit("max", ours, theirs, BATCH, HEIGHT, WIDTH)
+    return _full(ours).amax(1).flatten(1), _full(theirs).amax(1).flatten(1)
+
+
+def compressed_product(ours: Ours, theirs: Theirs) -> Vectors:
+    """Product over channels of (x + 1e-10)^0.001: height x width numbers per item. Channels may differ in number.
+
+    Meant for maps after a ReLU; values below 0, which have no real power, count as 0.
+    """
+    _check_fit("compressed_product", ours, theirs, BATCH, HEIGHT, WIDTH)
+    return _compressed_product(ours), _compressed_product(theirs)
+
+
+def flat(ours: Ours, theirs: Theirs) -> Vectors:
+    """The maps themselves, flattened: channels x height x width numbers per item."""
+    _check_fit("none", ours, theirs, BATCH, CHANNELS, HEIGHT, WIDTH)
+    return _full(ours).flatten(1), _full(theirs).flatten(1)
+
+
+AGGREGATIONS: dict[str, Aggregation] = {
+    "gram": gram,
+    "mean": channel_mean,
+    "sum": channel_sum,
+    "max": channel_max,
+    "compressed_product": compressed_product,
+    "none": flat,
+}
+
+
+def _gram(maps: Tensor) -> Tensor:
+    with torch.autocast(maps.device.type, enabled=False):
+        channels = _full(maps).flatten(2)
+        return (channels @ channels.mT).flatten(1) / channels.shape[2]
+
+
+def _compressed_product(maps: Tensor) -> Tensor:
+    # A sum of logarithms: the product itself would leave the range of a float long before the power brings it back.
+    logarithms = (_full(maps).clamp_min(0) + FLOOR).log()
+    return (COMPRESSION * logarithms.sum(1)).exp().flatten(1)
+
+
+def _full(maps: Tensor) -> Tensor:
+    """The maps in float32, or in float64 if they are."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _check_fit(where: str, ours: Tensor, theirs: Tensor, *axes: int) -> None:
+    if any(ours.shape[axis] != theirs.shape[axis] for axis in axes):
+        names = ("batch", "channels", "height", "width")
+        came = f"maps of {tuple(ours.shape)} and {tuple(theirs.shape)}"
+        raise ConfigError(
+            where,
+            came,
+            f"equal {', '.join(names[axis] for axis in axes)}",
+            "compare layers that fit, or choose another aggregation",
+        )

@@ -1,0 +1,177 @@
+"""Weights with the facts of the data they saw: save, load, refuse."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from at_data.errors import CheckpointError
+from at_train import networks
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a network's input was: `mean` and `std` scaled the values, `classes` are in the order of the outputs."""
+
+    dataset: str
+    digest: str
+    frames: int
+    bins: int
+    audio: dict[str, Any]
+    stft: dict[str, Any]
+    mean: float
+    std: float
+    target: str
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training run at the end of an epoch; `optimiser` is None where training cannot go on from here."""
+
+    run: str
+    epoch: int
+    best_epoch: int | None
+    best_loss: float | None
+    settings: dict[str, Any]
+    facts: Facts
+    weights: dict[str, torch.Tensor]
+    optimiser: dict[str, Any] | None
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Self:
+        """Checkpoint from what `save` wrote."""
+        fields = {name: raw[name] for name in cls.__dataclass_fields__}
+        return cls(**{**fields, "facts": Facts(**raw["facts"])})
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """File that holds a checkpoint; a crash at any moment leaves the earlier one or the new one, whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
+    with partial.open("wb") as file:
+        torch.save({"format": FORMAT, **content, "facts": asdict(checkpoint.facts)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Checkpoint in a file, on the CPU; CheckpointError when there is none, or it is damaged or something else.
+
+    Nothing in the file is executed: it may hold tensors and plain values only.
+    """
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+        found = raw["format"]
+        checkpoint = Checkpoint.parse(raw) if found == FORMAT else None
+    except FileNotFoundError as error:
+        raise CheckpointError(path, "no such file", "a checkpoint", "name a run folder that `at-train fit` finished") from error
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().split("\n", 1)[0][:120] or type(error).__name__
+        raise CheckpointError(path, f"cannot be read ({reason})", "a whole checkpoint", "train the run again in a new folder") from error
+    if checkpoint is None:
+        raise CheckpointError(path, f"format {found}", f"format {FORMAT}", "use the release that wrote it, or train again")
+    return checkpoint
+
+
+def refuse_unlike(path: Path, theirs: Facts, ours: Facts) -> None:
+    """Nothing, or CheckpointError that says in which way a network's input differs from a dataset's."""
+    for what in ("frames", "bins", "audio", "stft"):
+        came, expected = getattr(theirs, what), getattr(ours, what)
+        if came != expected:
+            raise CheckpointError(
+                path,
+                f"its network was trained on {what} {_plain(came)}",
+                f"{_plain(expected)}, as in dataset {ours.dataset}",
+                "build both datasets with the same audio, segment and stft settings, then train the network again",
+            )
+
+
+def restore(path: Path, checkpoint: Checkpoint, network: nn.Module) -> None:
+    """The checkpoint's weights in a network; CheckpointError when their names or shapes differ."""
+    own = network.state_dict()
+    for name in sorted(own.keys() | checkpoint.weights.keys()):
+        came = tuple(checkpoint.weights[name].shape) if name in checkpoint.weights else "none"
+        expected = tuple(own[name].shape) if name in own else "none"
+        if came != expected:
+            raise CheckpointError(
+                path,
+                f"weights {name} of shape {came}",
+                f"{expected}",
+                "use the checkpoint of a network of the same kind, width and number of classes",
+            )
+    network.load_state_dict(checkpoint.weights)
+
+
+def network(path: Path, checkpoint: Checkpoint) -> nn.Module:
+    """The network that a checkpoint holds, in eval mode."""
+    settings, facts = checkpoint.settings, checkpoint.facts
+    built = networks.build(settings["network"], len(facts.classes), (facts.frames, facts.bins), settings["width"])
+    restore(path, checkpoint, built)
+    return built.eval()
+
+
+def selected(run: Path, selection: str) -> Path:
+    """File with the weights that a run is scored by."""
+    return run / "checkpoints" / f"{selection}.pt"
+
+
+def orthogonal(path: Path, ours: Facts) -> nn.Module:
+    """Network of another run's checkpoint, frozen; CheckpointError when our dataset cannot be its input."""
+    checkpoint = load(path)
+    refuse_unlike(path, checkpoint.facts, ours)
+    return network(path, checkpoint).requires_grad_(False)
+
+
+def copy_convolutions(source: nn.Module, target: nn.Module) -> int:
+    """Number of tensors copied from the convolutions of one network into those of another, each of them.
+
+    Raises CheckpointError when the networks differ in layers or shapes. The released code of the paper meant to do this
+    and copied nothing, so every tensor is compared afterwards.
+    """
+    theirs, ours = _convolution_weights(source), _convolution_weights(target)
+    if theirs.keys() != ours.keys():
+        odd = ", ".join(sorted(theirs.keys() ^ ours.keys()))
+        raise CheckpointError("orthogonal", f"convolutions differ: {odd}", "the same network", "train the orthogonal run with this --network")
+    for name, tensor in theirs.items():
+        if tensor.shape != ours[name].shape:
+            raise CheckpointError(
+                "orthogonal",
+                f"{name} of shape {tuple(tensor.shape)}",
+                f"{tuple(ours[name].shape)}",
+                "train both networks with the same --network and --width",
+            )
+        with torch.no_grad():
+            ours[name].copy_(tensor)
+    assert theirs
+    assert all(torch.equal(tensor.cpu(), ours[name].cpu()) for name, tensor in theirs.items())
+    return len(theirs)
+
+
+def freeze(network: nn.Module, layer: str) -> list[str]:
+    """Names of the layers that no longer learn: those up to and including `layer`."""
+    names = list(network.layers)
+    frozen = names[: names.index(layer) + 1]
+    for name in frozen:
+        network.convolutions()[name].requires_grad_(False)
+    return frozen
+
+
+def _convolution_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {
+        f"{layer}.{name}": tensor for layer, module in network.convolutions().items() for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)

@@ -1,0 +1,132 @@
+"""Training settings, frozen, with the paper's values as defaults."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from at_data.errors import ConfigError
+
+Strategy = Literal["none", "init", "freeze", "anti", "dual"]
+NETWORKS_NEEDED: dict[str, int] = {"none": 0, "init": 1, "freeze": 1, "anti": 1, "dual": 2}
+
+
+class Settings(BaseModel):
+    """Everything that decides the weights that come out, and nothing else.
+
+    Where and how fast a run goes (device, folders, progress) are arguments, never settings. Defaults are those of the
+    paper (Guizzo, Weyde and Tarroni 2021, "Anti-transfer learning for task invariance in convolutional neural networks
+    for speech processing", section 4.2) unless a comment says otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    target: str | None = Field(None, description="Attribute to learn; the one the dataset's manifest names if not given.")
+    network: str = Field("vgg16", description="Architecture, one of those that `at-train list` shows.")
+    width: PositiveFloat = Field(1.0, description="Factor on every channel count; 1 is the published network.")
+    strategy: Strategy = Field("none", description="What another network is used for: nothing, its weights, or to differ from it.")
+    orthogonal: tuple[str, ...] = Field(
+        (), description="Run folder of the other network; twice for dual: first the one to start from, then the one to differ from."
+    )
+    layers: tuple[str, ...] = Field(
+        (), description="Layer where the networks are compared (anti, dual; repeatable), or up to which weights stay frozen (freeze)."
+    )
+    beta: Annotated[float, Field(allow_inf_nan=False)] = Field(
+        1.0, description="Weight of the anti-transfer loss; negative rewards likeness."
+    )  # section 5.6: "a good default choice"
+    aggregation: str = Field("gram", description="What turns feature maps into vectors, see `at-train list`.")  # equation 1
+    similarity: str = Field("squared_cosine", description="How alike two vectors are, see `at-train list`.")  # equation 2
+    variant: Literal["paper", "as_released"] = Field("paper", description="The loss as the paper or as its authors' public code computes it.")
+    epochs: PositiveInt = Field(50, description="Passes over the training split at most.")
+    batch_size: PositiveInt = Field(13, description="Items per training step.")
+    learning_rate: PositiveFloat = Field(5e-4, description="Step size of Adam.")
+    patience: PositiveInt | None = Field(
+        5, description="Epochs without a lower validation task loss after which training stops; none for a fixed length."
+    )  # the authors' code looked at a sliding window instead, which made 5 act as 3
+    selection: Literal["best", "last"] = Field(
+        "best", description="Weights that are scored: of the lowest validation task loss, or of the last epoch."
+    )  # the authors' code selected by task loss + anti-transfer loss
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of initial weights, order of items and dropout.")  # paper: not told
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic inside the networks.")
+
+    @model_validator(mode="after")
+    def _strategy_has_what_it_needs(self) -> Self:
+        needed = NETWORKS_NEEDED[self.strategy]
+        if len(self.orthogonal) != needed:
+            raise ValueError(f"orthogonal: got {len(self.orthogonal)} run folders, strategy '{self.strategy}' needs {needed}")
+        if self.strategy == "freeze" and len(self.layers) != 1:
+            raise ValueError(f"layers: got {_listed(self.layers)}, strategy 'freeze' needs one: the last layer that stays frozen")
+        if self.strategy in {"anti", "dual"} and not self.layers:
+            raise ValueError(f"layers: got none, strategy '{self.strategy}' needs one or several to compare")
+        if self.strategy in {"none", "init"} and self.layers:
+            raise ValueError(f"layers: got {_listed(self.layers)}, strategy '{self.strategy}' takes none")
+        if len(set(self.layers)) != len(self.layers):
+            raise ValueError(f"layers: got {_listed(self.layers)}, expected each once")
+        return self
+
+
+def parse(raw: dict[str, Any], where: str) -> Settings:
+    """Settings from plain values; ConfigError names every wrong one, what came and what was expected."""
+    try:
+        # by way of JSON: strict about types, yet lists become tuples
+        return Settings.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise ConfigError(
+            where,
+            "; ".join(dict.fromkeys(_problem(dict(problem)) for problem in error.errors())),
+            "known settings in range that fit each other",
+            "correct them; `at-train fit --help` explains each",
+        ) from error
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    key = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting '{key}'{near(key, Settings.model_fields)} (known: {', '.join(Settings.model_fields)})"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key}: got {problem['input']!r}, {message}" if key else message
+
+
+def load(path: Path) -> Settings:
+    """Settings from a YAML file; what it leaves out keeps its default."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(path, f"cannot be read ({problem})", "a YAML file of settings", "correct the file") from error
+    if not isinstance(raw, dict | None):
+        raise ConfigError(path, f"holds {type(raw).__name__}", "a mapping of settings", "write `setting: value` lines")
+    return parse(raw or {}, str(path))
+
+
+def dump(settings: Settings) -> str:
+    """YAML that `load` reads back as the same settings."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def digest(settings: Settings, dataset: str, orthogonal: Sequence[str]) -> str:
+    """SHA-256 that names a run: settings, digest of the dataset, digests of the orthogonal runs, wherever those lie."""
+    facts = {**settings.model_dump(mode="json", exclude={"orthogonal"}), "dataset": dataset, "orthogonal": list(orthogonal)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def check_known(what: str, came: str, known: Iterable[str]) -> None:
+    """Nothing, or ConfigError that lists the known names and the nearest."""
+    names = list(known)
+    if came not in names:
+        raise ConfigError(what, f"unknown {what} '{came}'{near(came, names)}", f"one of: {', '.join(names)}", "choose one of those")
+
+
+def near(came: str, known: Iterable[str]) -> str:
+    """Hint at the nearest known name, or nothing."""
+    found = difflib.get_close_matches(came, list(known), n=1)
+    return f", did you mean '{found[0]}'?" if found else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,122 @@
+"""One epoch of training, one evaluation; no files, no printing."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import nn
+from torch.nn import functional
+
+from at_data.errors import ConfigError
+from at_train.batches import Batch
+
+Penalty = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over items: task loss (cross-entropy, nats), anti-transfer loss (0 without one), accuracy."""
+
+    task_loss: float
+    at_loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Losses of a split and the class codes behind them, in the order of its items."""
+
+    losses: Losses
+    ids: list[str]
+    target: Int64[np.ndarray, "items"]
+    predicted: Int64[np.ndarray, "items"]
+
+
+def train_epoch(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    optimiser: torch.optim.Optimizer,
+    penalty: Penalty | None = None,
+    *,
+    seed: int,
+    epoch: int,
+    precision: str = "float32",
+) -> Losses:
+    """Losses met on the way through one epoch, with dropout and changing weights; the network has learnt.
+
+    `penalty` is called with the input after each forward pass and added to the task loss. Dropout depends on (seed, epoch)
+    alone and torch's own generators are left as they were. The device is never waited for before the end, where a loss that
+    is not a number raises ConfigError.
+    """
+    network.train()
+    steps = []
+    with generators(next(network.parameters()).device, seed, f"dropout of epoch {epoch}"):
+        for batch in batches:
+            optimiser.zero_grad(set_to_none=True)
+            task, at, logits = _losses(network, batch, penalty, precision)
+            (task + at).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            steps.append(_record(task, at, logits, batch))
+    return _means(steps, f"epoch {epoch}, training")
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, batches: Iterable[Batch], penalty: Penalty | None = None, *, precision: str = "float32", where: str = "evaluation"
+) -> Evaluation:
+    """Losses and predictions of a network that does not learn; `where` names the occasion in errors."""
+    network.eval()
+    steps, predicted, target, ids = [], [], [], []
+    for batch in batches:
+        task, at, logits = _losses(network, batch, penalty, precision)
+        steps.append(_record(task, at, logits, batch))
+        predicted.append(logits.argmax(1))
+        target.append(batch.target)
+        ids.extend(batch.ids)
+    return Evaluation(_means(steps, where), ids, torch.cat(target).cpu().numpy(), torch.cat(predicted).cpu().numpy())
+
+
+@contextmanager
+def generators(device: torch.device, seed: int, purpose: str) -> Iterator[None]:
+    """Torch's generators seeded for one purpose, and put back afterwards."""
+    number = int.from_bytes(hashlib.blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=8).digest(), "big") >> 1
+    devices = [] if device.type == "cpu" else [device.index or 0]
+    with torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type):
+        torch.manual_seed(number)
+        yield
+
+
+def _losses(
+    network: nn.Module, batch: Batch, penalty: Penalty | None, precision: str
+) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""], Float[torch.Tensor, "batch classes"]]:
+    with torch.autocast(batch.values.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits = network(batch.values)
+        at = penalty(batch.values).float() if penalty else torch.zeros((), device=logits.device)
+    return functional.cross_entropy(logits.float(), batch.target), at, logits
+
+
+def _record(
+    task: Float[torch.Tensor, ""], at: Float[torch.Tensor, ""], logits: Float[torch.Tensor, "batch classes"], batch: Batch
+) -> Float[torch.Tensor, "4"]:
+    """Task loss, anti-transfer loss, share of right predictions, items: left on the device."""
+    right = (logits.detach().argmax(1) == batch.target).float().mean()
+    return torch.stack([task.detach(), at.detach(), right, right.new_full((), len(batch.ids))])
+
+
+def _means(steps: list[Float[torch.Tensor, "4"]], where: str) -> Losses:
+    """Means per item, so that a small last batch counts for what it holds."""
+    values = torch.stack(steps).cpu().double().numpy()
+    broken = np.flatnonzero(~np.isfinite(values[:, :2]).all(axis=1))
+    if len(broken):
+        raise ConfigError(
+            f"{where}, step {broken[0] + 1}",
+            f"task loss {values[broken[0], 0]:g}, anti-transfer loss {values[broken[0], 1]:g}",
+            "finite losses",
+            "lower learning_rate (or the size of beta); the run goes on from the epoch before",
+        )
+    task, at, right = np.average(values[:, :3], axis=0, weights=values[:, 3])
+    return Losses(float(task), float(at), float(right))

@@ -1,0 +1,384 @@
+"""Files in, waveforms out: right samples, or a reason."""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from at_data.errors import AudioError
+from at_data.recordings import Recording
+from at_data.stages.audio import HIGHEST_RATE_HZ, Audio, decode, load, resample, waveform_hash
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+RATE_HZ = 16_000
+PCM_16_STEP = 1 / 32768
+RESAMPLED_TONE_TOLERANCE = 1e-3  # of full scale, away from the ends, for soxr HQ
+VORBIS_PAGES_CUT = 0.6  # of the file's bytes
+
+
+def noise(samples=RATE_HZ, channels=None, seed=0):
+    shape = samples if channels is None else (samples, channels)
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def tone(rate_hz, hz=440.0, length_s=1.0):
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(rate_hz * length_s)) / rate_hz)).astype(np.float32)
+
+
+def write(folder, name, samples, rate_hz=RATE_HZ, **how):
+    path = folder / name
+    soundfile.write(path, samples, rate_hz, **how)
+    return path
+
+
+def whole(name="a.wav"):
+    return Recording(Path(name).stem, "made", name)
+
+
+def stretch(start_s, length_s, name="a.wav"):
+    return Recording("a@1", "made", name, start_s=start_s, length_s=length_s)
+
+
+def settings(rate_hz=RATE_HZ, resampler="soxr_hq"):
+    return Audio(sample_rate_hz=rate_hz, resampler=resampler)
+
+
+def test_float_wav_comes_back_bit_for_bit(tmp_path):
+    samples = noise() * 20  # beyond full scale: float files may
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    loaded = load(tmp_path, whole(), settings())
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, samples)
+
+
+@pytest.mark.parametrize(("name", "how"), [("a.wav", {"subtype": "PCM_16"}), ("a.flac", {}), ("a.aiff", {})])
+def test_sixteen_bits_come_back_within_one_step(tmp_path, name, how):
+    samples = noise()
+    write(tmp_path, name, samples, **how)
+    np.testing.assert_allclose(load(tmp_path, whole(name), settings()), samples, atol=PCM_16_STEP)
+
+
+def test_content_not_suffix_says_what_a_file_is(tmp_path):
+    samples = noise()
+    write(tmp_path, "a.wav", samples, format="FLAC", subtype="PCM_24")
+    np.testing.assert_allclose(load(tmp_path, whole(), settings()), samples, atol=PCM_16_STEP)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_mono_is_the_mean_of_the_channels(tmp_path, channels):
+    samples = noise(channels=channels)
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    expected = samples.astype(np.float64).mean(axis=1)
+    np.testing.assert_allclose(load(tmp_path, whole(), settings()), expected, atol=1e-7)
+
+
+def test_names_in_another_encoding_are_read_and_can_be_reported(tmp_path):
+    name = os.fsdecode(b"gr\xfc\xdfe.wav")  # latin-1 on a UTF-8 system
+    (tmp_path / name).write_bytes(write(tmp_path, "a.wav", noise()).read_bytes())
+    assert load(tmp_path, whole(name), settings()).size == RATE_HZ
+    (tmp_path / name).write_bytes(b"not audio")
+    with pytest.raises(AudioError) as caught:
+        load(tmp_path, whole(name), settings())
+    assert "gr\\xfc\\xdfe.wav" in str(caught.value).encode("utf-8").decode()
+
+
+@pytest.fixture(scope="module")
+def ten_seconds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stretches")
+    samples = noise(10 * RATE_HZ)
+    write(folder, "a.flac", samples, subtype="PCM_24")
+    return folder, load(folder, whole("a.flac"), settings())
+
+
+@given(st.integers(0, 9_000_000), st.integers(100, 1_000_000))
+def test_a_stretch_is_that_part_of_the_whole(ten_seconds, start_us, length_us):
+    folder, samples = ten_seconds
+    start_s, length_s = start_us / 1e6, length_us / 1e6
+    loaded = load(folder, stretch(start_s, length_s, "a.flac"), settings())
+    first, last = int(start_s * RATE_HZ + 0.5), int((start_s + length_s) * RATE_HZ + 0.5)
+    np.testing.assert_array_equal(loaded, samples[first:last])
+
+
+@given(st.lists(st.floats(0.01, 9.9), min_size=1, max_size=5, unique=True).map(sorted))
+def test_stretches_that_touch_leave_no_sample_out_and_share_none(ten_seconds, marks_s):
+    folder, samples = ten_seconds
+    edges = [0.0, *marks_s, 10.0]
+    pairs = [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b - a > 1 / RATE_HZ]
+    if len(pairs) == len(edges) - 1:
+        parts = [load(folder, stretch(a, b - a, "a.flac"), settings()) for a, b in pairs]
+        np.testing.assert_array_equal(np.concatenate(parts), samples)
+
+
+def test_a_start_alone_reads_to_the_end(ten_seconds):
+    folder, samples = ten_seconds
+    loaded = load(folder, Recording("a@9", "made", "a.flac", start_s=9.0), settings())
+    np.testing.assert_array_equal(loaded, samples[9 * RATE_HZ :])
+
+
+@pytest.mark.parametrize(("start_s", "length_s"), [(9.5, 0.6), (10.0, 1.0), (-0.1, 1.0), (1.0, 0.0), (1.0, -0.5)])
+def test_a_stretch_outside_its_file_is_refused(ten_seconds, start_s, length_s):
+    with pytest.raises(AudioError, match=r"stretch from .* \(a@1\); expected a stretch within 0 to 10\.000000 s"):
+        load(ten_seconds[0], stretch(start_s, length_s, "a.flac"), settings())
+
+
+@pytest.mark.parametrize("from_hz", [8_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("resampler", ["soxr_mq", "soxr_hq", "soxr_vhq"])
+def test_a_tone_is_the_same_tone_at_another_rate(from_hz, resampler):
+    resampled = resample(tone(from_hz), from_hz, settings(resampler=resampler))
+    assert resampled.size == RATE_HZ
+    inner = slice(1_000, -1_000)
+    np.testing.assert_allclose(resampled[inner], tone(RATE_HZ)[inner], atol=RESAMPLED_TONE_TOLERANCE)
+
+
+def test_samples_at_the_right_rate_are_not_touched():
+    samples = noise()
+    assert resample(samples, RATE_HZ, settings()) is samples
+
+
+def test_too_little_for_one_sample_at_the_new_rate_is_refused(tmp_path):
+    write(tmp_path, "a.wav", noise(1), rate_hz=96_000)
+    with pytest.raises(AudioError, match="1 samples at 96000 Hz, nothing once resampled to 8000 Hz"):
+        load(tmp_path, whole(), settings(8_000))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(AudioError, match=r"a\.wav: no such file"):
+        load(tmp_path, whole(), settings())
+
+
+def test_an_impossible_name_is_refused(tmp_path):
+    with pytest.raises(AudioError, match="cannot be opened"):
+        load(tmp_path, whole("a\0.wav"), settings())
+
+
+def test_a_folder_is_refused(tmp_path):
+    (tmp_path / "a.wav").mkdir()
+    with pytest.raises(AudioError, match="folder, pipe or device"):
+        load(tmp_path, whole(), settings())
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match="folder, pipe or device"):
+        load(tmp_path, whole(), settings())
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.raw", "a.au"])
+def test_what_is_not_audio_is_refused_in_the_librarys_words(tmp_path, name):
+    (tmp_path / name).write_bytes(b"<html>not found</html>" * 100)
+    with pytest.raises(AudioError, match=r"cannot be decoded \(.+\)"):
+        load(tmp_path, whole(name), settings())
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(AudioError, match="0 bytes"):
+        load(tmp_path, whole(name), settings())
+
+
+def test_a_file_without_samples_is_refused(tmp_path):
+    write(tmp_path, "a.wav", noise(0))
+    with pytest.raises(AudioError, match="a header and no samples"):
+        load(tmp_path, whole(), settings())
+
+
+WAVS = [
+    {"format": "WAV", "subtype": "PCM_16"},
+    {"format": "WAV", "subtype": "FLOAT"},
+    {"format": "WAVEX", "subtype": "PCM_24"},
+    {"format": "RF64", "subtype": "PCM_16"},
+]
+
+
+@pytest.mark.parametrize("how", WAVS, ids=lambda how: f"{how['format']}-{how['subtype']}")
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_a_wav_cut_short_is_refused_with_both_numbers(tmp_path, how, share):
+    path = write(tmp_path, "a.wav", noise(), **how)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(AudioError, match=r"cut short: \d+ frames held of the 16000 in the header"):
+        load(tmp_path, whole(), settings())
+    with pytest.raises(AudioError, match="cut short"):
+        load(tmp_path, stretch(0.01, 0.01), settings())
+
+
+@pytest.mark.parametrize("share", [0.3, VORBIS_PAGES_CUT, 0.99])
+def test_an_ogg_cut_short_is_refused(tmp_path, share):
+    path = write(tmp_path, "a.ogg", noise(4 * RATE_HZ))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(AudioError, match="cut short|cannot be decoded"):
+        load(tmp_path, whole("a.ogg"), settings())
+
+
+def test_an_ogg_cut_between_two_pages_is_refused(tmp_path):
+    path = write(tmp_path, "a.ogg", noise(4 * RATE_HZ))
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rfind(b"OggS")])
+    with pytest.raises(AudioError, match=r"cut short: \d+ frames decodable, and no last Ogg page"):
+        load(tmp_path, whole("a.ogg"), settings())
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_flac_cut_short_is_refused_but_its_undamaged_stretches_are_not(tmp_path, share):
+    path = write(tmp_path, "a.flac", noise(10 * RATE_HZ))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(AudioError, match="cut short|cannot be decoded"):
+        load(tmp_path, whole("a.flac"), settings())
+    assert load(tmp_path, stretch(0.0, 0.1, "a.flac"), settings()).size == RATE_HZ // 10
+
+
+def flac_with_total(content, total):
+    """The 36-bit count of samples lies 13.5 bytes into STREAMINFO, which follows 8 bytes."""
+    changed = bytearray(content)
+    changed[21] = (changed[21] & 0xF0) | (total >> 32)
+    changed[22:26] = struct.pack(">I", total & 0xFFFF_FFFF)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("total", "reason"),
+    [
+        (0, "does not say how long"),
+        (2**36 - 1, "cut short|cannot be decoded"),
+        (20_000, "cut short: 16000 frames decoded of the 20000|cannot be decoded"),
+    ],
+)
+def test_a_flac_whose_header_lies_about_its_length_is_refused(tmp_path, total, reason):
+    path = write(tmp_path, "a.flac", noise())
+    path.write_bytes(flac_with_total(path.read_bytes(), total))
+    with pytest.raises(AudioError, match=reason):
+        load(tmp_path, whole("a.flac"), settings())
+
+
+@pytest.mark.parametrize("claim", [0, 0x7FFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF - 36])
+def test_a_streamed_wav_without_a_length_is_read_to_its_end(tmp_path, claim):
+    path = write(tmp_path, "a.wav", noise(), subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = struct.pack("<I", claim)
+    path.write_bytes(content)
+    if claim:
+        assert load(tmp_path, whole(), settings()).size == RATE_HZ
+    else:
+        with pytest.raises(AudioError, match="a header and no samples"):
+            load(tmp_path, whole(), settings())
+
+
+def test_chunks_around_the_samples_do_not_matter(tmp_path):
+    path = write(tmp_path, "a.wav", noise(), subtype="PCM_16")
+    content = path.read_bytes()
+    odd = b"LIST" + struct.pack("<I", 5) + b"INFO!\0"
+    path.write_bytes(content[:12] + odd + content[12:] + b"LIST" + struct.pack("<I", 900) + b"cut")
+    assert load(tmp_path, whole(), settings()).size == RATE_HZ
+
+
+@pytest.mark.parametrize("rate_hz", [1, 999, HIGHEST_RATE_HZ + 1, 2_000_000_000])
+def test_an_absurd_sample_rate_is_refused(tmp_path, rate_hz):
+    path = write(tmp_path, "a.wav", noise())
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate_hz)
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=f"a sample rate of {rate_hz} Hz"):
+        load(tmp_path, whole(), settings())
+
+
+@pytest.mark.parametrize("rate_hz", [0, 4_000_000_000])
+def test_a_sample_rate_the_library_cannot_take_is_refused(tmp_path, rate_hz):
+    path = write(tmp_path, "a.wav", noise())
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate_hz)
+    path.write_bytes(content)
+    with pytest.raises(AudioError):
+        load(tmp_path, whole(), settings())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_refused_with_its_place(tmp_path, value, channels):
+    samples = noise(channels=channels)
+    samples[4_000:4_002, 0] = value
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"2 samples that are NaN or infinite, the first at 0\.250 s"):
+        load(tmp_path, whole(), settings())
+
+
+def test_opposite_infinities_are_refused_without_a_warning(tmp_path):
+    samples = noise(channels=2)
+    samples[8_000] = np.inf, -np.inf
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    with pytest.raises(AudioError, match="1 samples that are NaN"):
+        load(tmp_path, whole(), settings())
+
+
+@given(st.binary(max_size=400), st.sampled_from(["RIFF", "fLaC", "OggS", "FORM", ""]))
+def test_no_bytes_whatever_raise_anything_but_audio_errors(tmp_path_factory, content, magic):
+    path = tmp_path_factory.getbasetemp() / "any.bin"
+    path.write_bytes(magic.encode() + content)
+    with pytest.raises(AudioError):
+        decode(path, whole("any.bin"))
+
+
+@given(st.integers(0, 43), st.integers(0, 255))
+def test_no_damaged_wav_header_raises_anything_but_audio_errors(tmp_path_factory, position, value):
+    path = tmp_path_factory.getbasetemp() / "damaged.wav"
+    soundfile.write(path, noise(500), RATE_HZ, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[position] = value
+    path.write_bytes(content)
+    try:
+        samples, _ = decode(path, whole("damaged.wav"))
+    except AudioError:
+        return
+    assert np.isfinite(samples).all()
+
+
+def test_no_file_stays_open(tmp_path):
+    write(tmp_path, "a.wav", noise())
+    (tmp_path / "b.wav").write_bytes(b"not audio")
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    for _ in range(20):
+        load(tmp_path, whole(), settings())
+        with pytest.raises(AudioError):
+            load(tmp_path, whole("b.wav"), settings())
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    assert after == before
+
+
+def test_equal_waveforms_have_equal_hashes_whatever_holds_them(tmp_path):
+    samples = np.round(noise() * 32768).astype(np.float32) / 32768
+    write(tmp_path, "a.wav", samples, subtype="PCM_16")
+    write(tmp_path, "b.flac", samples, subtype="PCM_24")
+    one, other = (load(tmp_path, whole(name), settings()) for name in ("a.wav", "b.flac"))
+    assert waveform_hash(one, RATE_HZ) == waveform_hash(other, RATE_HZ)
+    assert len(waveform_hash(one, RATE_HZ)) == 32
+    assert waveform_hash(one, RATE_HZ) == waveform_hash(np.stack([one, one], axis=1)[:, 0], RATE_HZ)
+
+
+@given(st.integers(0, RATE_HZ - 1))
+def test_one_changed_sample_or_the_rate_changes_the_hash(position):
+    samples = noise()
+    before = waveform_hash(samples, RATE_HZ)
+    assert waveform_hash(samples, 8_000) != before
+    samples[position] += np.float32(PCM_16_STEP)
+    assert waveform_hash(samples, RATE_HZ) != before
+
+
+@pytest.mark.parametrize(
+    "bad", [{"sample_rate_hz": 0}, {"resampler": "kaiser_best"}, {"sample_rate_hz": 16e3}, {"mono": True}]
+)
+def test_settings_that_make_no_sense_are_refused(bad):
+    with pytest.raises(ValidationError):
+        Audio(**({"sample_rate_hz": RATE_HZ, "resampler": "soxr_hq"} | bad))
+
+
+@pytest.mark.real
+def test_real_files_of_every_corpus_load(real_data):
+    # Two of each folder that holds audio; one RAVDESS file is FLAC under the name of WAV.
+    by_folder = {}
+    for path in sorted(real_data.rglob("*")):
+        if path.suffix in {".wav", ".flac", ".ogg"}:
+            by_folder.setdefault(path.relative_to(real_data).parts[0], []).append(path)
+    for paths in by_folder.values():
+        for path in (paths[0], paths[-1]):
+            samples = load(real_data, whole(str(path.relative_to(real_data))), settings())
+            assert samples.size
+            assert np.abs(samples).max() > 0

@@ -11,65 +11,89 @@ from at_data.stages.leaks import Line
 
 EXAMPLES = 3  # spectrograms drawn per class
 CLASSES = 12  # classes drawn at most
+COLUMNS = 30  # classes counted on the card at most
+
+
+CARD = """\
+---
+pretty_name: {header.name}
+task_categories: [audio-classification]
+license_name: {licence}
+---
+# {header.name}
+
+`{header.target}` from recordings of the corpus `{header.manifest[corpus]}`. Digest `{header.digest}`.
+
+- Source: {header.source}
+- Licence of the recordings: {header.licence}
+- Please cite: {header.citation}
+
+## Items
+
+{counts}
+
+Each item is {header.frames} frames x {header.bins} bins of STFT magnitude, rows in time order, stored as
+{header.dtype}: (x - {header.scaling.mean!r}) / {header.scaling.std!r}, both measured on the training split.
+
+Attributes, each a column of every shard: {attributes}.
+Nuisances named by the manifest: {nuisances}.
+
+## Split
+
+`{split}`, seed {header.manifest[seed]}. What the splits share:
+
+{proof}
+
+## Left out
+
+{left_out}
+
+Each one stands in `quarantine.jsonl` with its reason.
+{noise}
+## Made with
+
+```json
+{made_with}
+```
+"""
 
 
 def card(header: Header, proof: Iterable[Line]) -> str:
     """Dataset card in Markdown: what it is, where it comes from, how it was made, what it promises."""
-    front = ["---", f"pretty_name: {header.name}", "task_categories: [audio-classification]", f"license_name: {json.dumps(header.licence)}", "---"]
-    lines = [
-        *front,
-        f"# {header.name}",
-        "",
-        f"`{header.target}` from recordings of the corpus `{header.manifest['corpus']}`. Digest `{header.digest}`.",
-        "",
-        f"- Source: {header.source}",
-        f"- Licence of the recordings: {header.licence}",
-        f"- Please cite: {header.citation}",
-        "",
-        "## Items",
-        "",
-        *_markdown(("split", "items", "hours", *header.classes[:30]), _count_rows(header)),
-        "",
-        f"Each item is {header.frames} frames x {header.bins} bins of STFT magnitude, rows in time order, stored as {header.dtype}: "
-        f"(x - {header.scaling.mean!r}) / {header.scaling.std!r}, both measured on the training split.",
-        f"Every attribute of the corpus is a column: {', '.join(f'`{name}` ({len(values)})' for name, values in header.attributes.items())}.",
-        f"Nuisances named by the manifest: {', '.join(f'`{name}`' for name in header.nuisances) or 'none'}.",
-        "",
-        "## Split",
-        "",
-        f"`{json.dumps(header.manifest['split'])}`, seed {header.manifest['seed']}.",
-        "",
-        *_markdown(("splits", "key", "shared", "verdict"), [(" / ".join(line.splits), line.key, line.shared, line.verdict) for line in proof]),
-        "",
-        "## Left out",
-        "",
-        *([f"- {kind}: {count}" for kind, count in header.left_out.items()] or ["Nothing."]),
-        "",
-        "Each one stands in `quarantine.jsonl` with its reason.",
-        "",
-        *_noise_lines(header),
-        "## Made with",
-        "",
-        "```json",
-        json.dumps({"manifest": header.manifest, "versions": header.versions}, indent=1),
-        "```",
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [(" / ".join(line.splits), line.key, line.shared, line.verdict) for line in proof]
+    noise = [f"- {name}: {value:.6g}" for name, value in (header.noise or {}).items()]
+    return CARD.format(
+        header=header,
+        licence=json.dumps(header.licence),
+        counts=_markdown(("split", "items", "hours", *header.classes[:COLUMNS]), _count_rows(header, COLUMNS)),
+        attributes=", ".join(f"`{name}` ({len(values)} values)" for name, values in header.attributes.items()),
+        nuisances=", ".join(f"`{name}`" for name in header.nuisances) or "none",
+        split=json.dumps(header.manifest["split"]),
+        proof=_markdown(("splits", "key", "shared", "verdict"), lines),
+        left_out="\n".join(f"- {kind}: {count}" for kind, count in header.left_out.items()) or "Nothing.",
+        noise="\n".join(["", "## Noise, as measured in the items", "", *noise, ""]) if noise else "",
+        made_with=json.dumps({"manifest": header.manifest, "versions": header.versions}, indent=1),
+    )
 
 
 def summary(header: Header, proof: Sequence[Line]) -> str:
     """Header, counts, hours, class balance and proof as text for a terminal."""
-    rows = [("split", "items", "hours", *header.classes), *_count_rows(header, classes=None)]
+    rows: list[Sequence[object]] = [("split", "items", "hours", *header.classes), *_count_rows(header, None)]
+    scaling, attributes = header.scaling, header.attributes
     lines = [
         f"{header.name}-{header.digest[:8]}: {header.target} from {header.manifest['corpus']}",
-        f"items of {header.frames} frames x {header.bins} bins, {header.dtype}; mean {header.scaling.mean:.6g}, std {header.scaling.std:.6g} on train",
-        f"attributes: {', '.join(f'{name} ({len(values)})' for name, values in header.attributes.items())}",
+        f"items: {header.frames} frames x {header.bins} bins, {header.dtype}",
+        f"scaling: mean {scaling.mean:.6g}, standard deviation {scaling.std:.6g}, measured on train",
+        f"attributes: {', '.join(f'{name} ({len(values)})' for name, values in attributes.items())}",
         f"nuisances: {', '.join(header.nuisances) or 'none'}",
         f"left out: {', '.join(f'{count} {kind}' for kind, count in header.left_out.items()) or 'nothing'}",
         "",
-        *aligned(list(zip(*rows, strict=True)) if len(header.classes) > len(rows) else rows),
+        *aligned(list(zip(*rows, strict=True))),
         "",
-        *aligned([("splits", "key", "shared", "verdict"), *((" / ".join(p.splits), p.key, str(p.shared), p.verdict) for p in proof)]),
+        *aligned(
+            [("splits", "key", "shared", "verdict")]
+            + [(" / ".join(line.splits), line.key, str(line.shared), line.verdict) for line in proof]
+        ),
     ]
     return "\n".join(lines)
 
@@ -85,7 +109,10 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
     table = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
-        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in table
     ]
 
@@ -110,7 +137,9 @@ def picture(dataset: Dataset, path: Path) -> None:
         for axis, values in zip(axes[:, column], reader.read(rows), strict=False):
             magnitude = values.astype(np.float64) * header.scaling.std + header.scaling.mean
             level_db = 20 * np.log10(np.maximum(magnitude, 1e-5))
-            image = axis.imshow(level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-90, vmax=-10)
+            image = axis.imshow(
+                level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-90, vmax=-10
+            )
         axes[0, column].set_title(header.classes[code], fontsize=10)
         axes[-1, column].set_xlabel("time (s)")
     for row in range(EXAMPLES):
@@ -121,22 +150,19 @@ def picture(dataset: Dataset, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def _count_rows(header: Header, classes: int | None = 30) -> list[tuple[object, ...]]:
+def _count_rows(header: Header, classes: int | None) -> list[Sequence[object]]:
+    """Items, hours and items of the first so many classes, for every split."""
     return [
-        (split, count, f"{header.hours[split]:.2f}", *(header.class_counts[split].get(name, 0) for name in header.classes[:classes]))
+        (
+            split,
+            count,
+            f"{header.hours[split]:.2f}",
+            *(header.class_counts[split].get(name, 0) for name in header.classes[:classes]),
+        )
         for split, count in header.counts.items()
     ]
 
 
-def _markdown(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    return [
-        f"| {' | '.join(titles)} |",
-        f"|{'---|' * len(titles)}",
-        *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows),
-    ]
-
-
-def _noise_lines(header: Header) -> list[str]:
-    if header.noise is None:
-        return []
-    return ["## Noise, as measured in the items", "", *(f"- {name}: {value:.6g}" for name, value in header.noise.items()), ""]
+def _markdown(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -18,8 +18,12 @@ from at_data.errors import AtError
 
 LOG_EVERY_S = 10.0  # a progress line in a log this often
 
-SOURCE = click.option("--source", required=True, type=click.Path(path_type=Path), help="Folder the corpus was unpacked to.")
-OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder that receives the dataset folder.")
+SOURCE = click.option(
+    "--source", required=True, type=click.Path(path_type=Path), help="Folder the corpus was unpacked to."
+)
+OUT = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder that receives the dataset folder."
+)
 NOISE = click.option(
     "--noise-source", type=click.Path(path_type=Path), help="Folder of the noise corpus, for manifests that mix noise."
 )
@@ -31,7 +35,11 @@ WORKERS = click.option(
     help="Processes; their number changes no byte.",
 )
 MAX_BAD = click.option(
-    "--max-bad", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Per cent of recordings that may be bad."
+    "--max-bad",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    help="Per cent of recordings that may be bad.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
@@ -68,7 +76,9 @@ def list_(as_json: bool) -> None:
             json.dumps(
                 {
                     "corpora": {name: _about(name) for name in corpora.names()},
-                    "manifests": {name: made.model_dump(mode="json") | {"digest": made.digest} for name, made in loaded.items()},
+                    "manifests": {
+                        name: made.model_dump(mode="json") | {"digest": made.digest} for name, made in loaded.items()
+                    },
                 },
                 indent=1,
             )
@@ -93,13 +103,14 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
     trial = builds.estimate(made)
+    by_split = {
+        name: sum(len(t.recordings) for t in made.tasks if t.split == name) for name in ("train", "valid", "test")
+    }
     facts = {
         "name": made.manifest.name,
         "folder": made.manifest.folder,
         "recordings": len(made.recordings),
-        "by_split": {
-            split: sum(len(task.recordings) for task in made.tasks if task.split == split) for split in ("train", "valid", "test")
-        },
+        "by_split": by_split,
         "classes": len(made.attributes[made.manifest.target]),
         "shape": list(made.shape),
         "shards": len(made.tasks),
@@ -109,12 +120,14 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
-    click.echo(f"{facts['folder']}: {facts['recordings']} recordings, {facts['classes']} classes of {made.manifest.target}")
-    click.echo("  " + ", ".join(f"{split} {count}" for split, count in facts["by_split"].items()))
-    click.echo(f"  about {trial.items} items of {made.shape[0]} x {made.shape[1]} in {len(made.tasks)} shards, {trial.data_bytes / 1e6:.0f} MB")
-    click.echo(f"  while it is built another {trial.scratch_bytes / 1e6:.0f} MB; about {trial.core_s:.0f} s on one core")
+    size = " x ".join(map(str, made.shape))
+    click.echo(f"{made.manifest.folder}: {len(made.recordings)} recordings, {facts['classes']} classes")
+    click.echo("  " + ", ".join(f"{split} {count}" for split, count in by_split.items()))
+    click.echo(f"  about {trial.items} items of {size} in {len(made.tasks)} shards, {trial.data_bytes / 1e6:.0f} MB")
+    click.echo(f"  {trial.scratch_bytes / 1e6:.0f} MB more while it is built; about {trial.core_s:.0f} s on one core")
     for line in made.proof:
-        click.echo(f"  {' / '.join(line.splits)}: {line.key} {line.verdict}" + (f" ({line.shared})" if line.shared else ""))
+        shared = f" ({line.shared})" if line.shared else ""
+        click.echo(f"  {' / '.join(line.splits)}: {line.key} {line.verdict}{shared}")
 
 
 @cli.command()
@@ -125,7 +138,7 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
 @WORKERS
 @MAX_BAD
 def build(manifest: str, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float) -> None:
-    """Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped.
+    r"""Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped.
 
     \b
     Example: at-prepare build gsc_words_clean --source speech_commands --out datasets
@@ -151,7 +164,11 @@ def verify(context: click.Context, dataset: Path) -> None:
 
 @cli.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG with example spectrograms per class.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a PNG with example spectrograms per class.",
+)
 @JSON
 def show(dataset: Path, picture: Path | None, as_json: bool) -> None:
     """Show what DATASET holds: counts, hours, class balance, scaling, the leak proof."""
@@ -160,7 +177,9 @@ def show(dataset: Path, picture: Path | None, as_json: bool) -> None:
     opened = shards.open_dataset(dataset)
     proof = cards.read_proof(dataset)
     if as_json:
-        click.echo(json.dumps({"header": opened.header.model_dump(mode="json"), "leaks": [asdict(p) for p in proof]}, indent=1))
+        click.echo(
+            json.dumps({"header": opened.header.model_dump(mode="json"), "leaks": [asdict(p) for p in proof]}, indent=1)
+        )
     else:
         click.echo(cards.summary(opened.header, proof))
     if picture is not None:
@@ -207,7 +226,9 @@ def _by_corpus() -> dict[str, list[str]]:
 def _corpus_command(corpus: str, names: list[str]) -> click.Command:
     """Command that builds the shipped manifests of one corpus."""
 
-    def run(source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float, only: tuple[str, ...]) -> None:
+    def run(
+        source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float, only: tuple[str, ...]
+    ) -> None:
         for name in only or names:
             _build(manifests.load(name), source, out, noise_source, workers, max_bad)
 
@@ -246,11 +267,11 @@ class _Bar:
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.phase = ""
-        self.bar: tqdm[None] | None = None
+        self.bar: tqdm[Any] | None = None
         self.logged = self.began = time.monotonic()
         self.first = 0
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> "_Bar":  # noqa: PYI034 - Self is not known to the test hook
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -291,7 +312,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("at-prepare: interrupted; the same command carries on where this one stopped", err=True)
-        sys.exit(130)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     sys.exit(code if isinstance(code, int) else 0)

@@ -118,7 +118,7 @@ def parse(raw: dict[str, Any], where: str) -> Manifest:
         # by way of JSON: strict about types, yet lists become tuples
         return Manifest.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        problems = _problems(error, raw)
+        problems = _problems(error)
         raise ManifestError(
             where,
             "; ".join(problems),
@@ -127,12 +127,12 @@ def parse(raw: dict[str, Any], where: str) -> Manifest:
         ) from error
 
 
-def _problems(error: ValidationError, raw: dict[str, Any]) -> list[str]:
+def _problems(error: ValidationError) -> list[str]:
     """One clause per wrong key; of a union's branches only the one the user meant."""
     found: dict[str, str] = {}
     for problem in error.errors():
         path = [str(part) for part in problem["loc"]]
-        keys = _real_keys(path, raw)
+        keys = _real_keys(path)
         where = ".".join(keys) or "manifest"
         if problem["type"] == "missing":
             text = "key is missing"
@@ -146,10 +146,20 @@ def _problems(error: ValidationError, raw: dict[str, Any]) -> list[str]:
     return [f"{where}: {text}" for where, text in found.items()]
 
 
-def _real_keys(path: Sequence[str], raw: Any) -> list[str]:
+def _real_keys(path: Sequence[str]) -> list[str]:
     """Path without the names pydantic gives to a union's branches."""
     keys = []
-    branches = {"Cap", "Undersample", "Subset", "Fractions", "Published", "Mix", "literal['none']", "str", "json-or-python"}
+    branches = {
+        "Cap",
+        "Undersample",
+        "Subset",
+        "Fractions",
+        "Published",
+        "Mix",
+        "literal['none']",
+        "str",
+        "json-or-python",
+    }
     for part in path:
         if part in branches or part.startswith(("literal[", "tuple[", "function-", "constrained-", "nullable[")):
             continue

@@ -42,14 +42,15 @@ class Recording:
 class Segment:
     """A stretch of a recording at the length the task asks for.
 
-    `content` is the range of samples that hold the recording; the others are padding. `mixing` is what the noise
-    stage drew and measured, or None.
+    `start` is the sample of the recording it begins at, `content` the range of its own samples that hold the
+    recording; the others are padding. `mixing` is what the noise stage drew and measured, or None.
     """
 
     recording: Recording
     index: int
     samples: Float32[np.ndarray, "time"]
     content: tuple[int, int]
+    start: int = 0
     mixing: object | None = None
 
     @property

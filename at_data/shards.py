@@ -91,7 +91,10 @@ def write_shard(
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         file.attrs["format"] = FORMAT
         file.attrs["dataset"] = header_digest
-        encoded = np.array([item.encode() for item in ids], dtype=h5py.string_dtype("utf-8", max(map(len, map(str.encode, ids)), default=1)))
+        encoded = np.array(
+            [item.encode() for item in ids],
+            dtype=h5py.string_dtype("utf-8", max(map(len, map(str.encode, ids)), default=1)),
+        )
         file.create_dataset("id", data=encoded, track_times=False)
         file.create_dataset("target", data=columns[target].astype(np.int64), track_times=False)
         group = file.create_group("attributes")
@@ -144,24 +147,35 @@ def read_header(folder: Path) -> Header:
     """Header of a dataset folder; ShardError when the folder is no dataset or of another format."""
     path = folder / "dataset.json"
     if not path.is_file():
-        raise ShardError(folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`")
+        raise ShardError(
+            folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`"
+        )
     try:
         header = Header.model_validate_json(path.read_bytes())
     except ValidationError as error:
         detail = error.errors()[0]
         raise ShardError(
-            path, f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}", f"a header of format {FORMAT}", "build the dataset again"
+            path,
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}",
+            f"a header of format {FORMAT}",
+            "build the dataset again",
         ) from error
     if header.format != FORMAT:
-        raise ShardError(path, f"format {header.format}", f"format {FORMAT}", "build the dataset again, or use the release that wrote it")
+        raise ShardError(
+            path,
+            f"format {header.format}",
+            f"format {FORMAT}",
+            "build the dataset again, or use the release that wrote it",
+        )
     return header
 
 
 class SplitReader:
     """The items of one split, read in any order from any thread or process.
 
-    Uncompressed shards are mapped into memory, so an item costs one copy and HDF5 takes no part in it; compressed ones go through
-    HDF5 with a handle per process. Nothing is opened before the first read, and a pickled or forked reader opens its own.
+    Uncompressed shards are mapped into memory, so an item costs one copy and HDF5 takes no part in it; compressed ones
+    go through HDF5 with a handle per process. Nothing is opened before the first read, and a pickled or forked reader
+    opens its own.
     """
 
     def __init__(self, folder: Path, header: Header, split: str) -> None:
@@ -223,7 +237,12 @@ class SplitReader:
         with _open(path) as file:
             offset, found = file["x"].id.get_offset(), file["x"].shape
         if offset is None or found != (items, *self.shape):
-            raise ShardError(path, f"x of shape {found}", f"{(items, *self.shape)} in one piece", "run `at-prepare verify` and build again")
+            raise ShardError(
+                path,
+                f"x of shape {found}",
+                f"{(items, *self.shape)} in one piece",
+                "run `at-prepare verify` and build again",
+            )
         # np.asarray: a plain view; indexing a memmap object costs more than copying the item
         return np.asarray(np.memmap(path, self.dtype, "r", offset, found))
 
@@ -243,7 +262,9 @@ class Dataset:
     def split(self, name: str) -> SplitReader:
         """Reader of one split."""
         if name not in self.splits:
-            raise ShardError(self.folder, f"no split '{name}'", f"one of: {', '.join(self.splits)}", "choose one of those")
+            raise ShardError(
+                self.folder, f"no split '{name}'", f"one of: {', '.join(self.splits)}", "choose one of those"
+            )
         return SplitReader(self.folder, self.header, name)
 
 
@@ -292,4 +313,6 @@ def _open(path: Path) -> Any:
         # finished shards never change: no lock, so network file systems without locks serve them too
         return h5py.File(path, "r", locking=False)
     except (OSError, KeyError) as error:
-        raise ShardError(path, f"cannot be opened ({error})", "a whole shard", "run `at-prepare verify`, then build again") from error
+        raise ShardError(
+            path, f"cannot be opened ({error})", "a whole shard", "run `at-prepare verify`, then build again"
+        ) from error

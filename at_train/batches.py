@@ -1,13 +1,12 @@
-"""Shards -> batches on a device, in an order that is a function of seed and epoch: the only door to at_data's shards."""
+"""Shards -> batches on a device, in an order of seed and epoch alone: the only door to at_data's shards."""
 
-import queue
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batch:
-    """Items on a device: values scaled as the network expects them, codes of target and nuisances (-1 = unknown), ids."""
+    """Items on a device: values as the network expects them, codes of target and nuisances (-1 = unknown), ids."""
 
     values: Float32[torch.Tensor, "batch 1 frames bins"]
     target: Int64[torch.Tensor, "batch"]
@@ -37,8 +36,8 @@ class Batch:
 class Split:
     """The items of one split whose target is known.
 
-    `rows` are their places in the reader. Values are multiplied by `gain`, then `offset` is added. `left_out` counts the
-    items without a target; `held` keeps copies in the stored type, by the device that they live on.
+    `rows` are their places in the reader. Values are multiplied by `gain`, then `offset` is added. `left_out` counts
+    the items without a target; `held` keeps copies in the stored type, by the device that they live on.
     """
 
     reader: SplitReader
@@ -71,7 +70,7 @@ class Data:
     splits: dict[str, Split]
 
     @classmethod
-    def open(cls, folder: Path, target: str | None = None, nuisances: Sequence[str] | None = None) -> Self:
+    def open(cls, folder: Path, target: str | None = None, nuisances: Sequence[str] | None = None) -> "Data":
         """Dataset to train on; without `target` the one its manifest names.
 
         Nuisances default to the manifest's; when another target is chosen, the manifest's own becomes one. Raises
@@ -80,17 +79,35 @@ class Data:
         """
         dataset = open_dataset(folder)
         target = _attribute(dataset, target or dataset.header.target)
-        splits = {name: _split(dataset.split(name), target, _nuisances(dataset, target, nuisances)) for name in dataset.splits}
+        splits = {
+            name: _split(dataset.split(name), target, _nuisances(dataset, target, nuisances)) for name in dataset.splits
+        }
         data = cls(folder, dataset.header, target, tuple(dataset.header.attributes[target]), splits)
         _refuse_unlearnable(data)
         return data
 
+    def facts(self) -> dict[str, Any]:
+        """What a network's input is, in plain values, as `checkpoints.Facts` holds it."""
+        header = self.header
+        return {
+            "dataset": header.name,
+            "digest": header.digest,
+            "frames": header.frames,
+            "bins": header.bins,
+            "audio": header.manifest["audio"],
+            "stft": header.manifest["stft"],
+            "mean": header.scaling.mean,
+            "std": header.scaling.std,
+            "target": self.target,
+            "classes": list(self.classes),
+        }
+
     @classmethod
-    def open_as(cls, folder: Path, target: str, classes: Sequence[str], scaling: tuple[float, float]) -> Self:
+    def open_as(cls, folder: Path, target: str, classes: Sequence[str], scaling: tuple[float, float]) -> "Data":
         """Dataset to score with a network that knows `classes` and saw values scaled by `scaling` (mean, deviation).
 
         Codes become those of `classes`, values are taken back to their own units and scaled as the network expects.
-        Raises ConfigError when the target is unknown and CheckpointError when it has values that the network does not know.
+        Raises ConfigError when the target is unknown and CheckpointError when it has values the network does not know.
         """
         dataset = open_dataset(folder)
         target = _attribute(dataset, target)
@@ -109,7 +126,8 @@ class Data:
         gain, offset = scale.std / deviation, (scale.mean - mean) / deviation
         nuisances = _nuisances(dataset, target, None)
         splits = {
-            name: _split(dataset.split(name), target, nuisances, recode=recode, gain=gain, offset=offset) for name in dataset.splits
+            name: _split(dataset.split(name), target, nuisances, recode=recode, gain=gain, offset=offset)
+            for name in dataset.splits
         }
         return cls(folder, dataset.header, target, tuple(classes), splits)
 
@@ -136,13 +154,19 @@ def sequential_batches(split: Split, batch_size: int, device: torch.device) -> I
 def _attribute(dataset: Dataset, name: str) -> str:
     known = dataset.header.attributes
     if name not in known:
-        raise ConfigError(dataset.folder, f"no attribute '{name}'", f"one of: {', '.join(known)}", "choose one of those as target")
+        raise ConfigError(
+            dataset.folder, f"no attribute '{name}'", f"one of: {', '.join(known)}", "choose one of those as target"
+        )
     return name
 
 
 def _nuisances(dataset: Dataset, target: str, chosen: Sequence[str] | None) -> tuple[str, ...]:
     if chosen is None:
-        chosen = [dataset.header.target, *dataset.header.nuisances] if target != dataset.header.target else dataset.header.nuisances
+        chosen = (
+            [dataset.header.target, *dataset.header.nuisances]
+            if target != dataset.header.target
+            else dataset.header.nuisances
+        )
     return tuple(_attribute(dataset, name) for name in dict.fromkeys(chosen) if name != target)
 
 
@@ -165,7 +189,12 @@ def _split(
 def _refuse_unlearnable(data: Data) -> None:
     train = data.splits.get("train")
     if train is None or not len(train):
-        raise ConfigError(data.folder, f"no training item with a known {data.target}", "a train split", "choose another target or split")
+        raise ConfigError(
+            data.folder,
+            f"no training item with a known {data.target}",
+            "a train split",
+            "choose another target or split",
+        )
     taught = set(train.target.tolist())
     if len(taught) < 2:  # noqa: PLR2004 - nothing can be learnt from one class
         raise ConfigError(
@@ -181,11 +210,13 @@ def _refuse_unlearnable(data: Data) -> None:
                 data.folder,
                 f"{data.target} {', '.join(missing)} in {name} but not in train",
                 "every class of every split in train",
-                f"build a dataset whose split is not by {data.target} (split: {{by: random, ...}}), or choose another target",
+                f"build a dataset not split by {data.target} (split: {{by: random, ...}}), or choose another target",
             )
 
 
-def _batches(split: Split, places: Int64[np.ndarray, "items"], batch_size: int, device: torch.device) -> Iterator[Batch]:
+def _batches(
+    split: Split, places: Int64[np.ndarray, "items"], batch_size: int, device: torch.device
+) -> Iterator[Batch]:
     """Batches at these places of the split, by the fastest way the device and the split's size allow."""
     chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
     if device.type == "cuda" and _fits(split, device):
@@ -194,11 +225,16 @@ def _batches(split: Split, places: Int64[np.ndarray, "items"], batch_size: int, 
         values = _pinned(split, chunks, device)
     else:
         values = (torch.from_numpy(_read(split, chunk)).to(device) for chunk in chunks)
-    codes = {name: torch.from_numpy(column[places]).to(device) for name, column in {"": split.target, **split.nuisances}.items()}
+    codes = {
+        name: torch.from_numpy(column[places]).to(device)
+        for name, column in {"": split.target, **split.nuisances}.items()
+    }
     ids = split.ids
     for number, (chunk, block) in enumerate(zip(chunks, values, strict=True)):
         here = slice(number * batch_size, number * batch_size + len(chunk))
-        scaled = block.float() if (split.gain, split.offset) == (1.0, 0.0) else block.float() * split.gain + split.offset
+        scaled = (
+            block.float() if (split.gain, split.offset) == (1.0, 0.0) else block.float() * split.gain + split.offset
+        )
         batch = {name: column[here] for name, column in codes.items()}
         yield Batch(scaled.unsqueeze(1), batch.pop(""), batch, [ids[place] for place in chunk.tolist()])
 
@@ -223,8 +259,9 @@ def _resident(
             rows = split.rows[start : start + ROWS_PER_UPLOAD]
             whole[start : start + len(rows)] = torch.from_numpy(split.reader.read(rows)).to(device)
         split.held[str(device)] = whole
-    for some in torch.from_numpy(places).to(device).split(batch_size):
-        yield split.held[str(device)][some]
+    chosen = torch.from_numpy(places).to(device)
+    for start in range(0, len(places), batch_size):
+        yield split.held[str(device)][chosen[start : start + batch_size]]
 
 
 def _pinned(split: Split, chunks: Sequence[Int64[np.ndarray, "batch"]], device: torch.device) -> Iterator[torch.Tensor]:
@@ -233,59 +270,34 @@ def _pinned(split: Split, chunks: Sequence[Int64[np.ndarray, "batch"]], device: 
     torch keeps released pinned blocks and hands them out again when the copies out of them are done, so two or three
     blocks go round.
     """
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def copies() -> Iterator[tuple[torch.Tensor, torch.cuda.Event]]:
-        for chunk in chunks:
-            block = torch.empty((len(chunk), *split.reader.shape), dtype=_torch_dtype(split), pin_memory=True)
-            split.reader.read(split.rows[chunk], block.numpy())
-            with torch.cuda.stream(side):
-                copy, done = block.to(device, non_blocking=True), side.record_event()
-            yield copy, done
+    def copy(chunk: Int64[np.ndarray, "batch"]) -> tuple[torch.Tensor, torch.cuda.Event]:
+        block = torch.empty((len(chunk), *split.reader.shape), dtype=_torch_dtype(split), pin_memory=True)
+        split.reader.read(split.rows[chunk], block.numpy())
+        with torch.cuda.stream(side):
+            return block.to(device, non_blocking=True), side.record_event()
 
-    for copy, done in ahead(copies()):
+    for values, done in ahead(partial(copy, chunk) for chunk in chunks):
         now = torch.cuda.current_stream(device)
         now.wait_event(done)
-        copy.record_stream(now)
-        yield copy
+        values.record_stream(now)
+        yield values
 
 
-def ahead(source: Iterator[T], depth: int = AHEAD) -> Iterator[T]:
-    """What `source` yields, made by a background thread at most `depth` items before they are asked for.
+def ahead(tasks: Iterable[Callable[[], T]], depth: int = AHEAD) -> Iterator[T]:
+    """Results of the tasks in their order, run by one background thread at most `depth` ahead of who asks.
 
-    An error in `source` is raised here; leaving early ends the thread.
+    What a task raises is raised here; leaving early runs no more than the tasks that already wait.
     """
-    waiting: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
-    left = threading.Event()
-
-    def offer(more: bool, item: T | BaseException | None) -> None:
-        while not left.is_set():
-            with suppress(queue.Full):
-                return waiting.put((more, item), timeout=0.1)
-
-    def work() -> None:
-        try:
-            for item in source:
-                offer(True, item)
-                if left.is_set():
-                    return
-            offer(False, None)
-        except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
-            offer(False, error)
-
-    thread = threading.Thread(target=work, name="batches ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            more, item = waiting.get()
-            if isinstance(item, BaseException):
-                raise item
-            if not more:
-                return
-            yield item  # type: ignore[misc]
-    finally:
-        left.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "batches ahead") as thread:
+        waiting: deque[Future[T]] = deque()
+        for task in tasks:
+            waiting.append(thread.submit(task))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _torch_dtype(split: Split) -> torch.dtype:

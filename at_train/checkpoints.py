@@ -1,17 +1,19 @@
 """Weights with the facts of the data they saw: save, load, refuse."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
 
 from at_data.errors import CheckpointError
 from at_train import networks
+from at_train.networks import Network
 
 FORMAT = 1
 
@@ -46,7 +48,7 @@ class Checkpoint:
     optimiser: dict[str, Any] | None
 
     @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> Self:
+    def parse(cls, raw: Mapping[str, Any]) -> "Checkpoint":
         """Checkpoint from what `save` wrote."""
         fields = {name: raw[name] for name in cls.__dataclass_fields__}
         return cls(**{**fields, "facts": Facts(**raw["facts"])})
@@ -69,17 +71,32 @@ def load(path: Path) -> Checkpoint:
     Nothing in the file is executed: it may hold tensors and plain values only.
     """
     try:
+        _refuse_altered(path)
         raw = torch.load(path, map_location="cpu", weights_only=True)
         found = raw["format"]
         checkpoint = Checkpoint.parse(raw) if found == FORMAT else None
     except FileNotFoundError as error:
-        raise CheckpointError(path, "no such file", "a checkpoint", "name a run folder that `at-train fit` finished") from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            path, "no such file", "a checkpoint", "name a run folder that `at-train fit` finished"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, BadZipFile, UnpicklingError) as error:
         reason = str(error).strip().split("\n", 1)[0][:120] or type(error).__name__
-        raise CheckpointError(path, f"cannot be read ({reason})", "a whole checkpoint", "train the run again in a new folder") from error
+        raise CheckpointError(
+            path, f"cannot be read ({reason})", "a whole checkpoint", "train the run again in a new folder"
+        ) from error
     if checkpoint is None:
-        raise CheckpointError(path, f"format {found}", f"format {FORMAT}", "use the release that wrote it, or train again")
+        raise CheckpointError(
+            path, f"format {found}", f"format {FORMAT}", "use the release that wrote it, or train again"
+        )
     return checkpoint
+
+
+def _refuse_altered(path: Path) -> None:
+    """Nothing, or BadZipFile where bytes differ from their checksums, which torch writes but does not read."""
+    with ZipFile(path) as archive:
+        altered = archive.testzip()
+    if altered:
+        raise BadZipFile(f"{altered} does not match its checksum")
 
 
 def refuse_unlike(path: Path, theirs: Facts, ours: Facts) -> None:
@@ -111,12 +128,13 @@ def restore(path: Path, checkpoint: Checkpoint, network: nn.Module) -> None:
     network.load_state_dict(checkpoint.weights)
 
 
-def network(path: Path, checkpoint: Checkpoint) -> nn.Module:
+def network(path: Path, checkpoint: Checkpoint) -> Network:
     """The network that a checkpoint holds, in eval mode."""
     settings, facts = checkpoint.settings, checkpoint.facts
     built = networks.build(settings["network"], len(facts.classes), (facts.frames, facts.bins), settings["width"])
     restore(path, checkpoint, built)
-    return built.eval()
+    built.eval()
+    return built
 
 
 def selected(run: Path, selection: str) -> Path:
@@ -124,14 +142,16 @@ def selected(run: Path, selection: str) -> Path:
     return run / "checkpoints" / f"{selection}.pt"
 
 
-def orthogonal(path: Path, ours: Facts) -> nn.Module:
+def orthogonal(path: Path, ours: Facts) -> Network:
     """Network of another run's checkpoint, frozen; CheckpointError when our dataset cannot be its input."""
     checkpoint = load(path)
     refuse_unlike(path, checkpoint.facts, ours)
-    return network(path, checkpoint).requires_grad_(False)
+    frozen = network(path, checkpoint)
+    frozen.requires_grad_(False)
+    return frozen
 
 
-def copy_convolutions(source: nn.Module, target: nn.Module) -> int:
+def copy_convolutions(source: Network, target: Network) -> int:
     """Number of tensors copied from the convolutions of one network into those of another, each of them.
 
     Raises CheckpointError when the networks differ in layers or shapes. The released code of the paper meant to do this
@@ -140,7 +160,12 @@ def copy_convolutions(source: nn.Module, target: nn.Module) -> int:
     theirs, ours = _convolution_weights(source), _convolution_weights(target)
     if theirs.keys() != ours.keys():
         odd = ", ".join(sorted(theirs.keys() ^ ours.keys()))
-        raise CheckpointError("orthogonal", f"convolutions differ: {odd}", "the same network", "train the orthogonal run with this --network")
+        raise CheckpointError(
+            "orthogonal",
+            f"convolutions differ: {odd}",
+            "the same network",
+            "train the orthogonal run with this --network",
+        )
     for name, tensor in theirs.items():
         if tensor.shape != ours[name].shape:
             raise CheckpointError(
@@ -156,7 +181,7 @@ def copy_convolutions(source: nn.Module, target: nn.Module) -> int:
     return len(theirs)
 
 
-def freeze(network: nn.Module, layer: str) -> list[str]:
+def freeze(network: Network, layer: str) -> list[str]:
     """Names of the layers that no longer learn: those up to and including `layer`."""
     names = list(network.layers)
     frozen = names[: names.index(layer) + 1]
@@ -165,9 +190,11 @@ def freeze(network: nn.Module, layer: str) -> list[str]:
     return frozen
 
 
-def _convolution_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+def _convolution_weights(network: Network) -> dict[str, torch.Tensor]:
     return {
-        f"{layer}.{name}": tensor for layer, module in network.convolutions().items() for name, tensor in module.state_dict(keep_vars=True).items()
+        f"{layer}.{name}": tensor
+        for layer, module in network.convolutions().items()
+        for name, tensor in module.state_dict(keep_vars=True).items()
     }
 
 

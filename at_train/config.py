@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from at_data.errors import ConfigError
 
 Strategy = Literal["none", "init", "freeze", "anti", "dual"]
+STRATEGIES: dict[str, str] = {
+    "none": "Learn the task alone.",
+    "init": "Begin with the convolution weights of an orthogonal run.",
+    "freeze": "As init, and the layers up to one of them stay as they are.",
+    "anti": "Differ from an orthogonal run at one or several layers.",
+    "dual": "Begin with the convolution weights of a run trained with anti, and differ from a second orthogonal run.",
+}
 NETWORKS_NEEDED: dict[str, int] = {"none": 0, "init": 1, "freeze": 1, "anti": 1, "dual": 2}
 
 
@@ -26,41 +33,62 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    target: str | None = Field(None, description="Attribute to learn; the one the dataset's manifest names if not given.")
+    target: str | None = Field(
+        None, description="Attribute to learn; the one the dataset's manifest names if not given."
+    )
     network: str = Field("vgg16", description="Architecture, one of those that `at-train list` shows.")
     width: PositiveFloat = Field(1.0, description="Factor on every channel count; 1 is the published network.")
-    strategy: Strategy = Field("none", description="What another network is used for: nothing, its weights, or to differ from it.")
+    strategy: Strategy = Field(
+        "none", description="What another network is used for: nothing, its weights, or to differ from it."
+    )
     orthogonal: tuple[str, ...] = Field(
-        (), description="Run folder of the other network; twice for dual: first the one to start from, then the one to differ from."
+        (),
+        description="Run folder of the other network; for dual two: the one to start from, the one to differ from.",
     )
     layers: tuple[str, ...] = Field(
-        (), description="Layer where the networks are compared (anti, dual; repeatable), or up to which weights stay frozen (freeze)."
+        (),
+        description="Layer to compare at (anti, dual; one or several), or up to which weights stay frozen (freeze).",
     )
     beta: Annotated[float, Field(allow_inf_nan=False)] = Field(
         1.0, description="Weight of the anti-transfer loss; negative rewards likeness."
     )  # section 5.6: "a good default choice"
-    aggregation: str = Field("gram", description="What turns feature maps into vectors, see `at-train list`.")  # equation 1
-    similarity: str = Field("squared_cosine", description="How alike two vectors are, see `at-train list`.")  # equation 2
-    variant: Literal["paper", "as_released"] = Field("paper", description="The loss as the paper or as its authors' public code computes it.")
+    aggregation: str = Field(
+        "gram", description="What turns feature maps into vectors, see `at-train list`."
+    )  # equation 1
+    similarity: str = Field(
+        "squared_cosine", description="How alike two vectors are, see `at-train list`."
+    )  # equation 2
+    variant: Literal["paper", "as_released"] = Field(
+        "paper", description="The loss as the paper or as its authors' public code computes it."
+    )
     epochs: PositiveInt = Field(50, description="Passes over the training split at most.")
     batch_size: PositiveInt = Field(13, description="Items per training step.")
     learning_rate: PositiveFloat = Field(5e-4, description="Step size of Adam.")
     patience: PositiveInt | None = Field(
-        5, description="Epochs without a lower validation task loss after which training stops; none for a fixed length."
+        5,
+        description="Epochs without a lower validation task loss after which training stops; none for a fixed length.",
     )  # the authors' code looked at a sliding window instead, which made 5 act as 3
     selection: Literal["best", "last"] = Field(
         "best", description="Weights that are scored: of the lowest validation task loss, or of the last epoch."
     )  # the authors' code selected by task loss + anti-transfer loss
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of initial weights, order of items and dropout.")  # paper: not told
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Type of the arithmetic inside the networks.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Of initial weights, order of items and dropout."
+    )  # paper: not told
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Type of the arithmetic inside the networks."
+    )
 
     @model_validator(mode="after")
-    def _strategy_has_what_it_needs(self) -> Self:
+    def _strategy_has_what_it_needs(self) -> "Settings":
         needed = NETWORKS_NEEDED[self.strategy]
         if len(self.orthogonal) != needed:
-            raise ValueError(f"orthogonal: got {len(self.orthogonal)} run folders, strategy '{self.strategy}' needs {needed}")
+            raise ValueError(
+                f"orthogonal: got {len(self.orthogonal)} run folders, strategy '{self.strategy}' needs {needed}"
+            )
         if self.strategy == "freeze" and len(self.layers) != 1:
-            raise ValueError(f"layers: got {_listed(self.layers)}, strategy 'freeze' needs one: the last layer that stays frozen")
+            raise ValueError(
+                f"layers: got {_listed(self.layers)}, strategy 'freeze' needs one: the last layer that stays frozen"
+            )
         if self.strategy in {"anti", "dual"} and not self.layers:
             raise ValueError(f"layers: got none, strategy '{self.strategy}' needs one or several to compare")
         if self.strategy in {"none", "init"} and self.layers:
@@ -92,8 +120,13 @@ def _problem(problem: dict[str, Any]) -> str:
     return f"{key}: got {problem['input']!r}, {message}" if key else message
 
 
-def load(path: Path) -> Settings:
-    """Settings from a YAML file; what it leaves out keeps its default."""
+def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings:
+    """Settings from a YAML file, with `overrides` in place of what it says; what both leave out keeps its default."""
+    raw = _read(path) if path else {}
+    return parse({**raw, **(overrides or {})}, str(path or "settings"))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -101,7 +134,7 @@ def load(path: Path) -> Settings:
         raise ConfigError(path, f"cannot be read ({problem})", "a YAML file of settings", "correct the file") from error
     if not isinstance(raw, dict | None):
         raise ConfigError(path, f"holds {type(raw).__name__}", "a mapping of settings", "write `setting: value` lines")
-    return parse(raw or {}, str(path))
+    return {str(name): value for name, value in (raw or {}).items()}
 
 
 def dump(settings: Settings) -> str:
@@ -111,7 +144,11 @@ def dump(settings: Settings) -> str:
 
 def digest(settings: Settings, dataset: str, orthogonal: Sequence[str]) -> str:
     """SHA-256 that names a run: settings, digest of the dataset, digests of the orthogonal runs, wherever those lie."""
-    facts = {**settings.model_dump(mode="json", exclude={"orthogonal"}), "dataset": dataset, "orthogonal": list(orthogonal)}
+    facts = {
+        **settings.model_dump(mode="json", exclude={"orthogonal"}),
+        "dataset": dataset,
+        "orthogonal": list(orthogonal),
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -119,7 +156,9 @@ def check_known(what: str, came: str, known: Iterable[str]) -> None:
     """Nothing, or ConfigError that lists the known names and the nearest."""
     names = list(known)
     if came not in names:
-        raise ConfigError(what, f"unknown {what} '{came}'{near(came, names)}", f"one of: {', '.join(names)}", "choose one of those")
+        raise ConfigError(
+            what, f"unknown {what} '{came}'{near(came, names)}", f"one of: {', '.join(names)}", "choose one of those"
+        )
 
 
 def near(came: str, known: Iterable[str]) -> str:

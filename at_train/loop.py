@@ -48,9 +48,9 @@ def train_epoch(
 ) -> Losses:
     """Losses met on the way through one epoch, with dropout and changing weights; the network has learnt.
 
-    `penalty` is called with the input after each forward pass and added to the task loss. Dropout depends on (seed, epoch)
-    alone and torch's own generators are left as they were. The device is never waited for before the end, where a loss that
-    is not a number raises ConfigError.
+    `penalty` is called with the input after each forward pass and added to the task loss. Dropout depends on (seed,
+    epoch) alone and torch's own generators are left as they were. The device is never waited for before the end, where
+    a loss that is not finite raises ConfigError.
     """
     network.train()
     steps = []
@@ -66,7 +66,12 @@ def train_epoch(
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, batches: Iterable[Batch], penalty: Penalty | None = None, *, precision: str = "float32", where: str = "evaluation"
+    network: nn.Module,
+    batches: Iterable[Batch],
+    penalty: Penalty | None = None,
+    *,
+    precision: str = "float32",
+    where: str = "evaluation",
 ) -> Evaluation:
     """Losses and predictions of a network that does not learn; `where` names the occasion in errors."""
     network.eval()
@@ -100,7 +105,10 @@ def _losses(
 
 
 def _record(
-    task: Float[torch.Tensor, ""], at: Float[torch.Tensor, ""], logits: Float[torch.Tensor, "batch classes"], batch: Batch
+    task: Float[torch.Tensor, ""],
+    at: Float[torch.Tensor, ""],
+    logits: Float[torch.Tensor, "batch classes"],
+    batch: Batch,
 ) -> Float[torch.Tensor, "4"]:
     """Task loss, anti-transfer loss, share of right predictions, items: left on the device."""
     right = (logits.detach().argmax(1) == batch.target).float().mean()
@@ -116,7 +124,7 @@ def _means(steps: list[Float[torch.Tensor, "4"]], where: str) -> Losses:
             f"{where}, step {broken[0] + 1}",
             f"task loss {values[broken[0], 0]:g}, anti-transfer loss {values[broken[0], 1]:g}",
             "finite losses",
-            "lower learning_rate (or the size of beta); the run goes on from the epoch before",
+            "train in a new folder with a lower learning_rate, or a beta nearer to zero",
         )
     task, at, right = np.average(values[:, :3], axis=0, weights=values[:, 3])
     return Losses(float(task), float(at), float(right))

@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -100,7 +100,7 @@ class AntiTransfer(nn.Module):
         """The frozen network."""
         return self._frozen[0]
 
-    def watch(self, model: nn.Module) -> Self:
+    def watch(self, model: nn.Module) -> "AntiTransfer":
         """Itself, now keeping the compared maps of every forward pass of `model`; ends an earlier watch.
 
         The pass must be a call of `model` itself, since that is what marks the beginning of a batch.
@@ -170,7 +170,7 @@ class AntiTransfer(nn.Module):
             raise ConfigError(where, error.came, error.expected, error.todo) from None
         return self.beta * SIMILARITIES[self.similarity](*vectors).mean()
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AntiTransfer":
         """Itself, after `.to(...)` and its kin have reached the hidden frozen network too."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.frozen._apply(fn, recurse)  # type: ignore[no-untyped-call]  # noqa: SLF001 (as torch treats children)

@@ -35,7 +35,10 @@ class Orthogonal:
         if self.facts["dataset"]["corpus"] != data.header.manifest["corpus"]:
             return dict.fromkeys(names, 0)
         taught = {_recording(line) for line in (self.folder / "train_ids.txt").read_text(encoding="utf-8").splitlines()}
-        return {name: sum(_recording(item) in taught for item in data.splits[name].ids) if name in data.splits else 0 for name in names}
+        return {
+            name: sum(_recording(item) in taught for item in data.splits[name].ids) if name in data.splits else 0
+            for name in names
+        }
 
     def entry(self, data: Data) -> dict[str, Any]:
         """What a run remembers of it."""
@@ -78,7 +81,9 @@ def apply(settings: Settings, network: Network, others: Sequence[Orthogonal], fa
             "compare layers that both networks have",
         )
     ours = [network.layers[name] for name in settings.layers]
-    penalty = AntiTransfer(frozen, ours, settings.beta, settings.aggregation, settings.similarity, settings.variant, theirs)
+    penalty = AntiTransfer(
+        frozen, ours, settings.beta, settings.aggregation, settings.similarity, settings.variant, theirs
+    )
     return penalty.watch(network)
 
 

@@ -5,14 +5,21 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
+import numpy as np
 import pytest
+import soundfile
+import yaml
 
 jaxtyping.install_import_hook(["at_data", "at_train"], "beartype.beartype")
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile("suite")
+
+from at_data import manifest
+from at_data.build import build
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +29,58 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the project: put corpora there, in the folders they unpack to")
     return folder
+
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def write_digits(folder: Path, speakers: int = 6, takes: int = 2, sample_rate_hz: int = 16000) -> Path:
+    """Folder in the layout of gsc: every speaker says every digit, as a tone of its own in a noise of its own."""
+    for number, word in enumerate(WORDS):
+        (folder / word).mkdir(parents=True, exist_ok=True)
+        for speaker in range(speakers):
+            for take in range(takes):
+                dice = np.random.default_rng([number, speaker, take])
+                time_s = np.arange(int(sample_rate_hz * dice.uniform(0.5, 1.0))) / sample_rate_hz
+                tone = np.sin(2 * np.pi * (300 + 150 * number) * time_s) * 0.3
+                samples = tone + dice.normal(0, 0.01 * (1 + speaker), time_s.size)
+                soundfile.write(folder / word / f"{speaker:08x}_nohash_{take}.wav", samples, sample_rate_hz)
+    return folder
+
+
+def write_noises(folder: Path, types: tuple[str, ...] = ("Babble", "Typing"), files: int = 3) -> Path:
+    """Folder in the layout of ms_snsd: noise_train with some files of every type."""
+    (folder / "noise_train").mkdir(parents=True, exist_ok=True)
+    for place, kind in enumerate(types):
+        for number in range(files):
+            samples = np.random.default_rng([place, number]).normal(0, 0.1, 24000)
+            soundfile.write(folder / "noise_train" / f"{kind}_{number + 1}.wav", samples, 16000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 clips in the layout of gsc."""
+    return write_digits(tmp_path_factory.mktemp("corpus") / "speech_commands")
+
+
+@pytest.fixture(scope="session")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six noises in the layout of ms_snsd."""
+    return write_noises(tmp_path_factory.mktemp("noise") / "MS-SNSD")
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Manifest of the digits by speaker, as plain values to change; small shards."""
+    raw: dict[str, Any] = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
+    raw["store"]["recordings_per_shard"] = 16
+    return raw
+
+
+@pytest.fixture(scope="session")
+def dataset(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits built, split by speaker."""
+    raw = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
+    raw["store"]["recordings_per_shard"] = 16
+    return build(manifest.parse(raw, "fixture"), digits, tmp_path_factory.mktemp("out")).folder

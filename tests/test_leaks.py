@@ -24,7 +24,9 @@ def test_a_broken_promise_is_a_leak_and_an_unpromised_overlap_is_by_design() -> 
 
 
 def test_attributes_that_identify_nobody_are_not_in_the_proof() -> None:
-    assert {line.key for line in prove(RECORDINGS, {"a": "train", "b": "valid", "c": "test"}, ["speaker"], [])} == {"speaker"}
+    assert {line.key for line in prove(RECORDINGS, {"a": "train", "b": "valid", "c": "test"}, ["speaker"], [])} == {
+        "speaker"
+    }
 
 
 def test_shared_values_are_counted_whole_and_named_in_part() -> None:

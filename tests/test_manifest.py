@@ -79,7 +79,9 @@ def test_a_missing_key_is_named(key: str) -> None:
         (("seed",), 1.5, r"seed: got 1\.5, .*integer"),
     ],
 )
-def test_a_wrong_key_is_named_with_what_came_and_what_was_expected(place: tuple[str, ...], value: Any, message: str) -> None:
+def test_a_wrong_key_is_named_with_what_came_and_what_was_expected(
+    place: tuple[str, ...], value: Any, message: str
+) -> None:
     raw = plain()
     inner = raw
     for key in place[:-1]:

@@ -121,7 +121,7 @@ def test_the_same_seed_builds_the_same_network(name):
 
 
 def test_unknown_network_is_answered_with_the_known():
-    with pytest.raises(ConfigError, match="unknown name 'vgg61'.*vgg16"):
+    with pytest.raises(ConfigError, match=r"unknown name 'vgg61'.*vgg16"):
         networks.build("vgg61", 10, (126, 129))
 
 

@@ -38,7 +38,11 @@ def test_cap_limits_each_value_and_leaves_small_ones_alone() -> None:
 
 
 def test_undersample_takes_the_rarest_count_of_each() -> None:
-    assert words(balance(made(a=50, b=7, c=9), Undersample(by="word", method="undersample"), 1)) == {"a": 7, "b": 7, "c": 7}
+    assert words(balance(made(a=50, b=7, c=9), Undersample(by="word", method="undersample"), 1)) == {
+        "a": 7,
+        "b": 7,
+        "c": 7,
+    }
 
 
 def test_what_is_chosen_depends_on_the_seed_and_not_on_what_else_is_there() -> None:

@@ -12,7 +12,9 @@ from at_data.stages.splits import Fractions, Published, assign, group_names
 
 def crossed(speakers: int, words: int, takes: int = 1, published: str | None = None) -> list[Recording]:
     return [
-        Recording(f"{w}/{s}_{t}", "made", f"{w}/{s}_{t}.wav", {"word": f"w{w}", "speaker": f"s{s}"}, published_split=published)
+        Recording(
+            f"{w}/{s}_{t}", "made", f"{w}/{s}_{t}.wav", {"word": f"w{w}", "speaker": f"s{s}"}, published_split=published
+        )
         for w in range(words)
         for s in range(speakers)
         for t in range(takes)
@@ -109,7 +111,9 @@ def test_a_missing_group_attribute_is_refused() -> None:
 
 def test_the_published_split_is_taken_as_published() -> None:
     recordings = [
-        r for part in ("train", "valid", "test") for r in (Recording(f"{part}{q.id}", "made", q.path, q.attributes, published_split=part) for q in crossed(4, 2))
+        r
+        for part in ("train", "valid", "test")
+        for r in (Recording(f"{part}{q.id}", "made", q.path, q.attributes, published_split=part) for q in crossed(4, 2))
     ]
     assigned = assign(recordings, Published(by="published", valid_from_train=0), 1, "word")
     assert all(assigned[r.id] == r.published_split for r in recordings)

@@ -3,7 +3,7 @@
 One line is one recording. `path` is required: where the audio lies, from the folder of the list, with forward slashes.
 Optional are `start_s` and `length_s` (a stretch of the file, in seconds), `split` (train, valid or test) and `id`
 (default: the path without suffix, and `@<start_s>` for a stretch). Every other column is an attribute; an empty cell,
-or null, means unknown. Licence: yours to know; it is not written to the dataset card.
+or null, means unknown. Licence: yours to know, and to state where you publish a dataset made of it.
 """
 
 import csv

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -50,7 +50,7 @@ class Shares(BaseModel):
     test: Share
 
     @model_validator(mode="after")
-    def _make_a_whole(self) -> Self:
+    def _make_a_whole(self) -> "Shares":
         total = self.train + self.valid + self.test
         if not math.isclose(total, 1.0, abs_tol=1e-9):
             raise ValueError(f"train + valid + test is {total:g}, expected 1")
@@ -84,7 +84,7 @@ class Mix(BaseModel):
     split: Shares
 
     @model_validator(mode="after")
-    def _one_kind_of_level(self) -> Self:
+    def _one_kind_of_level(self) -> "Mix":
         given = [key for key in ("level_dbfs", "snr_db") if getattr(self, key) is not None]
         if len(given) != 1:
             came = "both level_dbfs and snr_db are given" if given else "neither level_dbfs nor snr_db is given"
@@ -218,7 +218,7 @@ def mix(segment: Segment, excerpt: Excerpt, placement: Placement, mix: Mix) -> S
         clip_gain_db=clip_db,
         clipped=clipped,
     )
-    return Segment(segment.recording, segment.index, mixture, segment.content, mixing)
+    return replace(segment, samples=mixture, mixing=mixing)
 
 
 def assign_noise(

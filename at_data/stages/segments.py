@@ -56,7 +56,7 @@ def cut(recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sa
         content = (0, length)
         if stretch.size < length:
             stretch, content = _pad(stretch, length, centred=samples.size < length and cut.shorter == "pad_center")
-        segments.append(Segment(recording, index, stretch, content))
+        segments.append(Segment(recording, index, stretch, content, start))
     return segments
 
 

@@ -31,7 +31,7 @@ class Undersample(BaseModel):
 def keep(recordings: Iterable[Recording], wanted: Mapping[str, Sequence[str]]) -> list[Recording]:
     """Recordings whose attributes all have a wanted value, in the order given.
 
-    Raises ManifestError when a wanted value occurs nowhere, for a misspelt value would otherwise shrink a task in silence.
+    Raises ManifestError when a wanted value occurs nowhere: a misspelt one would otherwise shrink a task in silence.
     """
     sets = {name: frozenset(values) for name, values in wanted.items()}
     seen: dict[str, set[str]] = {name: set() for name in wanted}

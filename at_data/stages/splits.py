@@ -36,7 +36,9 @@ class Fractions(BaseModel):
         if abs(total - 1) > 1e-9:  # noqa: PLR2004 - rounding of decimal fractions
             raise ValueError(f"train + valid + test is {total:g}, expected 1")
         if self.by == "published":
-            raise ValueError("a published split has no fractions: leave train, valid and test out, add valid_from_train")
+            raise ValueError(
+                "a published split has no fractions: leave train, valid and test out, add valid_from_train"
+            )
         return self
 
 

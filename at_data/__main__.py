@@ -1,0 +1,18 @@
+"""`at-prepare`, however it is called: an interrupt ends it in one line, even while it is still starting."""
+
+import sys
+
+
+def main() -> None:
+    """Run `at-prepare`."""
+    try:
+        from at_data.cli import main as run  # noqa: PLC0415 - importing takes long enough to be interrupted
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("at-prepare: interrupted; the same command carries on where this one stopped\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

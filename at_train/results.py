@@ -1,0 +1,223 @@
+"""One Result per evaluation, and the run folder that a report reads them from."""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from at_data.errors import CheckpointError, ConfigError
+
+METRICS = "metrics.jsonl"
+FACTS: dict[str, type | tuple[type, ...]] = {  # what a report needs of `run.json`
+    "digest": str,
+    "name": str,
+    "settings": dict,
+    "dataset": dict,
+    "orthogonal": list,
+    "state": str,
+    "best_epoch": (int, type(None)),
+    "epochs_run": int,
+    "stopped": (str, type(None)),
+}
+SETTINGS: dict[str, type | tuple[type, ...]] = {"strategy": str, "seed": int}
+DATASET: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "digest": str,
+    "target": str,
+    "classes": list,
+    "counts": dict,
+    "nuisances": list,
+}
+ORTHOGONAL: dict[str, type | tuple[type, ...]] = {"name": str, "digest": str, "target": str}
+SCORES: dict[str, type | tuple[type, ...]] = {
+    "run": str,
+    "split": str,
+    "items": int,
+    "accuracy": (int, float),
+    "macro_f1": (int, float),
+    "classes": list,
+    "confusion": list,
+    "groups": dict,
+    "worst_group": dict,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one evaluation of a run's network gave: `values` by name, epochs from 1."""
+
+    run: str
+    epoch: int
+    split: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as reports see it: `run.json`, the scores of every split of its own dataset, all results."""
+
+    folder: Path
+    digest: str
+    name: str
+    settings: dict[str, Any]
+    dataset: dict[str, Any]
+    orthogonal: tuple[dict[str, Any], ...]
+    state: str
+    best_epoch: int | None
+    epochs_run: int
+    stopped: str | None
+    scores: dict[str, dict[str, Any]]
+    results: tuple[Result, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended and every split was scored."""
+        return self.state == "finished"
+
+
+def append(folder: Path, result: Result) -> None:
+    """Put one line at the end of `metrics.jsonl`, on disk when this returns.
+
+    A line that a kill tore in two is dropped first. ConfigError, with the file untouched, for a value that is not
+    finite.
+    """
+    for name, value in result.values.items():
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"epoch {result.epoch}, {result.split} {name}",
+                f"got {value}",
+                "a finite number",
+                "training has diverged: lower learning_rate or beta and train in a new folder",
+            )
+    line = json.dumps(asdict(result), ensure_ascii=False, allow_nan=False) + "\n"
+    with (folder / METRICS).open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> list[Result]:
+    """Results in the order of writing, none if nothing was evaluated yet.
+
+    Only a line with its end is a result: what a kill left of the last one is passed over. CheckpointError for damage
+    elsewhere.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(path, error, "results of a run") from error
+    return [_result(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def truncate(folder: Path, epoch: int) -> None:
+    """Drop the results of later epochs, and a torn last line, so that a run can go on after this epoch."""
+    kept = [result for result in read(folder) if result.epoch <= epoch]
+    if (folder / METRICS).exists():
+        lines = (json.dumps(asdict(result), ensure_ascii=False, allow_nan=False) + "\n" for result in kept)
+        replace(folder / METRICS, "".join(lines).encode())
+
+
+def load_run(folder: Path) -> Run:
+    """The run in this folder, finished or not; CheckpointError when it is none or is damaged."""
+    path = folder / "run.json"
+    if not path.is_file():
+        came = "no run.json in it" if folder.is_dir() else "no such folder"
+        raise CheckpointError(folder, came, "a run folder", "name a folder that `at-train fit` wrote")
+    facts = _checked(_json(path), FACTS, str(path))
+    _checked(facts["settings"], SETTINGS, f"{path}, settings")
+    _checked(facts["dataset"], DATASET, f"{path}, dataset")
+    others = tuple(_checked(other, ORTHOGONAL, f"{path}, orthogonal") for other in facts["orthogonal"])
+    scores = _scores(folder, facts["digest"])
+    known = {name: facts[name] for name in FACTS}
+    return Run(**{**known, "folder": folder, "orthogonal": others, "scores": scores, "results": tuple(read(folder))})
+
+
+def write_run(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `run.json`, whole or not at all."""
+    replace(folder / "run.json", _dumped(facts))
+
+
+def write_scores(folder: Path, split: str, scores: Mapping[str, Any], rows: Iterable[tuple[str, str, str]]) -> None:
+    """Write `scores/<split>.csv` with rows of id, target and predicted, then `scores/<split>.json`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "target", "predicted"))
+    writer.writerows(rows)
+    replace(folder / "scores" / f"{split}.csv", text.getvalue().encode())
+    replace(folder / "scores" / f"{split}.json", _dumped(scores))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file with this content in place; a crash at any moment leaves the earlier one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _dumped(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _result(line: bytes, where: str) -> Result:
+    try:
+        raw = json.loads(line, parse_constant=_refuse)
+        values = {str(name): float(value) for name, value in raw["values"].items()}
+        return Result(str(raw["run"]), int(raw["epoch"]), str(raw["split"]), values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            where, f"cannot be read ({error})", "one result as JSON", "restore the file or train again in a new folder"
+        ) from error
+
+
+def _scores(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
+    """Scores by split; those on other datasets lie in folders of their own in there and are not compared."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / "scores").glob("*.json")):
+        scores = _checked(_json(path), SCORES, str(path))
+        if scores["run"] != digest:
+            raise CheckpointError(
+                path, f"scores of run {scores['run'][:8]}", f"of run {digest[:8]}", "score the run again"
+            )
+        found[scores["split"]] = scores
+    return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error, "JSON as `at-train fit` writes it") from error
+
+
+def _checked(raw: Any, wanted: Mapping[str, type | tuple[type, ...]], where: str) -> dict[str, Any]:
+    content = raw if isinstance(raw, dict) else {}
+    wrong = [name for name, kind in wanted.items() if name not in content or not isinstance(content[name], kind)]
+    if wrong:
+        raise CheckpointError(
+            where, f"{', '.join(wrong)} missing or of another type", "the facts of a run", "train again in a new folder"
+        )
+    return content
+
+
+def _unreadable(path: Path, error: Exception, expected: str) -> CheckpointError:
+    return CheckpointError(
+        path, f"cannot be read ({error})", expected, "restore the file or train again in a new folder"
+    )
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")

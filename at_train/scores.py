@@ -1,0 +1,95 @@
+"""How good a run's selected weights are on a split: measured, then written into the run folder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from at_data.errors import CheckpointError, ConfigError
+from at_train import checkpoints, loop, metrics, results, run_folder
+from at_train.batches import Data, sequential_batches
+from at_train.checkpoints import Facts
+from at_train.loop import Evaluation
+from at_train.networks import Network
+
+
+def device_named(name: str) -> torch.device:
+    """Device called `cpu`, `cuda` or `mps`, or for `auto` the first of cuda, mps, cpu that is there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, present in there.items() if present))
+    if not there.get(name, False):
+        found = ", ".join(kind for kind, present in there.items() if present)
+        raise ConfigError("device", f"'{name}' is not there", f"auto or one of: {found}", "choose one of those")
+    return torch.device(name)
+
+
+def score(run: Path, dataset: Path | None = None, split: str = "test", device: str = "auto") -> dict[str, Any]:
+    """Scores of a finished run on a split of its own dataset, or of another one; also written into `scores/`.
+
+    Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
+    are scaled as the network's own were. Raises CheckpointError when it does not fit, ConfigError when the split is
+    absent.
+    """
+    facts = run_folder.read_finished(run)
+    path = checkpoints.selected(run, facts["settings"]["selection"])
+    checkpoint = checkpoints.load(path)
+    seen = checkpoint.facts
+    data = Data.open_as(dataset or own_dataset(run, facts), seen.target, seen.classes, (seen.mean, seen.std))
+    checkpoints.refuse_unlike(path, seen, Facts(**data.facts()))
+    if split not in data.splits or not len(data.splits[split]):
+        full = ", ".join(name for name, part in data.splits.items() if len(part))
+        raise ConfigError(
+            data.folder, f"no {split} items with a known {seen.target}", f"one of: {full}", "choose another split"
+        )
+    network = checkpoints.network(path, checkpoint).to(device_named(device))
+    return write(run, facts, network, data, split)
+
+
+def own_dataset(run: Path, facts: dict[str, Any]) -> Path:
+    """Folder of the dataset a run was trained on: as it was named then, from here or from the run folder."""
+    named = Path(facts["dataset_folder"])
+    for folder in (named, run / named):
+        if (folder / "dataset.json").is_file():
+            return folder
+    raise CheckpointError(
+        run, f"its dataset is no longer in {named}", "the dataset it was trained on", "name it with --dataset"
+    )
+
+
+def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split: str) -> dict[str, Any]:
+    """Scores of one split, written as `<split>.json`, and its predictions as `<split>.csv`.
+
+    Those of the run's own dataset lie in `scores/`, those of another in `scores/<dataset>/`.
+    """
+    settings = facts["settings"]
+    device = next(network.parameters()).device
+    batches = sequential_batches(data.splits[split], settings["batch_size"], device)
+    result = loop.evaluate(network, batches, precision=settings["precision"], where=f"scoring {split}")
+    own = data.header.digest == facts["dataset"]["digest"]
+    place = split if own else f"{data.header.name}-{data.header.digest[:8]}/{split}"
+    content = summary(facts["digest"], data, split, result)
+    named = ([data.classes[code] for code in codes.tolist()] for codes in (result.target, result.predicted))
+    results.write_scores(run, place, content, zip(result.ids, *named, strict=True))
+    return content
+
+
+def summary(run: str, data: Data, split: str, result: Evaluation) -> dict[str, Any]:
+    """What `scores/<split>.json` holds; confusion rows are the true classes, groups the values of each nuisance."""
+    groups = {
+        name: metrics.group_accuracy(result.target, result.predicted, codes, data.header.attributes[name])
+        for name, codes in data.splits[split].nuisances.items()
+    }
+    return {
+        "run": run,
+        "dataset": {"name": data.header.name, "digest": data.header.digest},
+        "split": split,
+        "items": len(result.ids),
+        "accuracy": metrics.accuracy(result.target, result.predicted),
+        "macro_f1": metrics.macro_f1(result.target, result.predicted, len(data.classes)),
+        "task_loss": result.losses.task_loss,
+        "classes": list(data.classes),
+        "confusion": metrics.confusion(result.target, result.predicted, len(data.classes)).tolist(),
+        "groups": groups,
+        "worst_group": {name: metrics.worst_group(scores) for name, scores in groups.items() if scores},
+    }

@@ -1,0 +1,211 @@
+"""The rooms of the house, and which may look into which: DESIGN section 1, as data."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# module -> modules of this project it may import; a folder's own __init__ stands for the folder
+DATA = {
+    "at_data": set(),
+    "at_data.__main__": {"at_data.cli"},
+    "at_data.errors": set(),
+    "at_data.seeds": set(),
+    "at_data.recordings": {"at_data.errors"},
+    "at_data.corpora": {"at_data.recordings", "at_data.errors"},
+    "at_data.stages": set(),
+    "at_data.stages.audio": {"at_data.recordings", "at_data.errors"},
+    "at_data.stages.segments": {"at_data.recordings", "at_data.errors"},
+    "at_data.stages.noise": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
+    "at_data.stages.spectra": {"at_data.recordings", "at_data.errors"},
+    "at_data.stages.selection": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
+    "at_data.stages.splits": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
+    "at_data.stages.leaks": {"at_data.recordings", "at_data.errors"},
+    "at_data.synth": {"at_data.synth", "at_data.seeds", "at_data.errors"},
+    "at_data.manifest": {"at_data.stages", "at_data.errors"},
+    "at_data.shards": {"at_data.recordings", "at_data.errors"},
+    "at_data.cards": {"at_data.shards", "at_data.manifest", "at_data.stages.leaks"},
+    "at_data.build": {
+        "at_data.build",
+        "at_data.cards",
+        "at_data.corpora",
+        "at_data.errors",
+        "at_data.manifest",
+        "at_data.recordings",
+        "at_data.seeds",
+        "at_data.shards",
+        "at_data.stages",
+    },
+    "at_data.cli": {
+        "at_data",
+        "at_data.build",
+        "at_data.cards",
+        "at_data.corpora",
+        "at_data.errors",
+        "at_data.manifest",
+        "at_data.shards",
+        "at_data.synth",
+    },
+}
+# errors know nothing of data, so every room of at_train may raise them
+TRAIN = {
+    "at_train": set(),
+    "at_train.__main__": {"at_train.cli"},
+    "at_train.batches": {"at_data.shards"},
+    "at_train.networks": {"at_train.networks"},
+    "at_train.aggregations": set(),
+    "at_train.similarities": set(),
+    "at_train.losses": {"at_train.aggregations", "at_train.similarities", "at_train.as_released"},
+    "at_train.as_released": {"at_train.aggregations"},
+    "at_train.metrics": set(),
+    "at_train.results": set(),
+    "at_train.checkpoints": {"at_train.networks"},
+    "at_train.loop": {"at_train.batches", "at_train.losses", "at_train.metrics"},
+    "at_train.config": set(),
+    "at_train.environment": set(),
+    "at_train.run_folder": {"at_train.results", "at_train.config"},
+    "at_train.strategies": {"at_train.checkpoints", "at_train.config", "at_train.losses", "at_train.networks"},
+    "at_train.scores": {
+        "at_train.batches",
+        "at_train.checkpoints",
+        "at_train.config",
+        "at_train.loop",
+        "at_train.metrics",
+        "at_train.networks",
+        "at_train.results",
+        "at_train.run_folder",
+    },
+    "at_train.run": {
+        "at_train.aggregations",
+        "at_train.batches",
+        "at_train.checkpoints",
+        "at_train.config",
+        "at_train.environment",
+        "at_train.loop",
+        "at_train.losses",
+        "at_train.networks",
+        "at_train.results",
+        "at_train.run_folder",
+        "at_train.scores",
+        "at_train.similarities",
+        "at_train.strategies",
+    },
+    "at_train.report": {"at_train.report", "at_train.results"},
+    "at_train.cli": {
+        "at_train.aggregations",
+        "at_train.config",
+        "at_train.networks",
+        "at_train.report",
+        "at_train.run",
+        "at_train.similarities",
+        "at_data",
+    },
+}
+TABLE: dict[str, set[str]] = {**DATA, **{name: may | {"at_data.errors"} for name, may in TRAIN.items()}}
+
+# libraries that only these rooms may import, anywhere in a file
+ONLY = {
+    "h5py": {"at_data.shards"},
+    "yaml": {"at_data.manifest", "at_train.config"},
+    "click": {"at_data.cli", "at_train.cli"},
+    "tqdm": {"at_data.cli", "at_train.cli"},
+    "matplotlib": {"at_data.cards", "at_train.report"},
+    "librosa": {"at_data.cards", "at_train.report"},
+    "soundfile": {"at_data.stages.audio", "at_data.synth", "at_data.build"},
+    "soxr": {"at_data.stages.audio"},
+    "hdf5plugin": {"at_data.shards"},
+    "pyarrow": {"at_data.build"},
+}
+BANNED_NAMES = {"utils", "util", "helpers", "common", "misc", "core", "base"}
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("at_data", "at_train")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def room(module: str) -> str:
+    """The row of the table a module belongs to: its own, or that of the nearest folder that has one."""
+    while module not in TABLE:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names a file imports, at any depth of it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in MODULES else str(node.module))
+    return found
+
+
+def test_every_row_of_the_table_is_a_room_with_something_in_it() -> None:
+    for name in TABLE:
+        assert name in MODULES, f"{name} is in the table and not in the house"
+        assert len(MODULES[name].read_text()) > 20
+
+
+def test_every_module_belongs_to_a_row() -> None:
+    folders = {"at_data.corpora", "at_data.synth", "at_data.build", "at_train.networks", "at_train.report"}
+    for name in MODULES:
+        assert name in TABLE or name.rpartition(".")[0] in folders, f"{name} has no row in the table"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_rooms_look_only_where_the_table_lets_them(module: str) -> None:
+    allowed = TABLE[room(module)]
+    for name in imports(MODULES[module]):
+        if name.split(".")[0] in {"at_data", "at_train"}:
+            ok = any(name == other or (other != "at_data" and name.startswith(f"{other}.")) for other in allowed)
+            assert ok or room(name) == module, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_libraries_stay_in_their_rooms(module: str) -> None:
+    for name in imports(MODULES[module]):
+        library = name.split(".")[0]
+        if library in ONLY:
+            rooms = ONLY[library]
+            assert any(module == r or module.startswith(f"{r}.") for r in rooms), f"{module} imports {library}"
+        assert not (library == "torch" and module.startswith("at_data")), f"{module} imports torch"
+
+
+def test_stages_never_import_each_other() -> None:
+    for module, path in MODULES.items():
+        if module.startswith("at_data.stages."):
+            assert not any(name.startswith("at_data.stages") for name in imports(path)), module
+
+
+def test_no_room_is_called_after_nothing() -> None:
+    for module in MODULES:
+        assert module.rpartition(".")[2] not in BANNED_NAMES
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_file_says_in_one_line_what_it_is(module: str) -> None:
+    text = ast.get_docstring(ast.parse(MODULES[module].read_text()))
+    assert text, f"{module} has no docstring"
+    assert text.splitlines()[0].rstrip().endswith((".", ":"))
+
+
+def test_only_two_rooms_know_the_whole_route() -> None:
+    # imports of the data road's first and last stages together are the mark of knowing the route
+    both = {m for m in MODULES if {"at_data.corpora", "at_data.shards"} <= {room(n) for n in imports(MODULES[m]) if n in MODULES}}
+    assert {room(m) for m in both} <= {"at_data.build", "at_data.cli"}
+
+
+def test_help_is_quick_because_torch_waits() -> None:
+    import subprocess  # noqa: PLC0415
+
+    code = "import sys, at_train.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

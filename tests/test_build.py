@@ -1,0 +1,366 @@
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import scipy.signal
+import soundfile
+from conftest import write_digits
+
+from at_data import manifest, shards
+from at_data.build import build, plan, pool, work
+from at_data.errors import CorpusError, ManifestError, ShardError
+
+# float16 keeps 11 bits: scaled values reach about 30, so half a step there
+HALF_PRECISION = 30 * 2.0**-11
+NOISE = {
+    "corpus": "ms_snsd",
+    "keep": {"kind": ["noise"]},
+    "speech_level_dbfs": -25,
+    "level_dbfs": [-40, -20],
+    "offset": "random",
+    "crossfade_s": 0.01,
+    "clipping": "none",
+    "split": {"train": 0.4, "valid": 0.3, "test": 0.3},
+}
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return pq.read_table(folder / "index.parquet").to_pylist()
+
+
+def quarantine(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "quarantine.jsonl").read_text().splitlines()]
+
+
+def test_every_item_is_the_scaled_spectrogram_of_its_recording(dataset: Path, digits: Path) -> None:
+    opened = shards.open_dataset(dataset)
+    scaling = opened.header.scaling
+    for split in opened.splits:
+        reader = opened.split(split)
+        values = reader.read(np.arange(len(reader)))
+        index = {row["id"]: row for row in rows(dataset)}
+        for item, found in zip(reader.ids, values, strict=True):
+            samples, rate_hz = soundfile.read(digits / index[item]["path"])
+            padded = np.pad(samples, (0, rate_hz - len(samples)))
+            expected = np.abs(scipy.signal.stft(padded, window="hamming", nperseg=256, noverlap=128)[2]).T
+            np.testing.assert_allclose(found, (expected - scaling.mean) / scaling.std, atol=HALF_PRECISION)
+
+
+def test_the_training_split_has_zero_mean_and_unit_deviation(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("train")
+    values = reader.read(np.arange(len(reader))).astype(np.float64)
+    assert abs(values.mean()) < 1e-3
+    assert abs(values.std() - 1) < 1e-3
+
+
+def test_columns_index_and_ids_tell_the_same_story(dataset: Path) -> None:
+    opened = shards.open_dataset(dataset)
+    table = rows(dataset)
+    assert len(table) == sum(opened.header.counts.values()) == 120
+    for split in opened.splits:
+        reader = opened.split(split)
+        here = [row for row in table if row["split"] == split]
+        assert [row["id"] for row in here] == reader.ids
+        for name, vocabulary in opened.header.attributes.items():
+            codes = reader.codes(name)
+            assert [vocabulary[code] for code in codes] == [row[f"attribute.{name}"] for row in here]
+
+
+def test_no_speaker_stands_in_two_splits_and_the_proof_says_so(dataset: Path) -> None:
+    where: dict[str, set[str]] = {}
+    for row in rows(dataset):
+        where.setdefault(row["attribute.speaker"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in where.values())
+    proof = json.loads((dataset / "leaks.json").read_text())
+    assert {(line["key"], line["verdict"]) for line in proof} == {("speaker", "disjoint"), ("waveform", "disjoint")}
+    assert len(proof) == 6
+
+
+def test_splits_csv_names_every_recording_its_split_and_group(dataset: Path) -> None:
+    with (dataset / "splits.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {(row["recording"], row["split"], row["attribute.speaker"]) for row in rows(dataset)} == {
+        (row["id"], row["split"], row["group"]) for row in table
+    }
+
+
+def test_workers_and_place_change_no_byte(
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere" / "gsc"
+    shutil.copytree(digits, moved)
+    built = build(manifest.parse(settings, "here"), moved, tmp_path / "out", workers=2)
+    assert tree(built.folder) == tree(dataset)
+
+
+def test_noise_has_the_level_asked_for_and_is_shared_by_no_two_splits(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    made = manifest.parse(settings | {"noise": NOISE}, "here")
+    built = build(made, digits, tmp_path, noise_source=noises)
+    where: dict[str, set[str]] = {}
+    for row in rows(built.folder):
+        assert row["noise.level_achieved_dbfs"] == pytest.approx(row["noise.level_requested_dbfs"], abs=0.01)
+        assert -40 <= row["noise.level_requested_dbfs"] <= -20
+        assert row["noise.speech_level_dbfs"] == pytest.approx(-25, abs=0.01)
+        where.setdefault(row["noise.noise"], set()).add(row["split"])
+    assert len(where) == 6
+    assert all(len(splits) == 1 for splits in where.values())
+    again = build(made, digits, tmp_path / "again", noise_source=noises, workers=2)
+    assert tree(built.folder) == tree(again.folder)
+
+
+def test_a_manifest_with_noise_asks_for_its_folder(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="--noise-source"):
+        build(manifest.parse(settings | {"noise": NOISE}, "here"), digits, tmp_path)
+
+
+def test_an_orthogonal_dataset_holds_training_items_of_its_target_alone(
+    digits: Path, dataset: Path, tmp_path: Path
+) -> None:
+    speaker = build(manifest.load("synth_speaker"), digits, tmp_path)
+    trained_on = {row["recording"] for row in rows(dataset) if row["split"] == "train"}
+    held = {row["recording"] for row in rows(speaker.folder)}
+    assert held == trained_on
+
+
+def test_bad_files_go_to_quarantine_with_their_reason_and_the_build_goes_on(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = write_digits(tmp_path / "gsc", speakers=6, takes=3)
+    nan = np.full(16000, np.nan, np.float32)
+    soundfile.write(corpus / "one/00000000_nohash_0.wav", nan, 16000, subtype="FLOAT")
+    (corpus / "two/00000001_nohash_0.wav").write_bytes(b"")
+    (corpus / "two/00000002_nohash_0.wav").write_text("no audio at all, but long enough to look like something")
+    soundfile.write(corpus / "two/00000003_nohash_0.wav", np.zeros(0), 16000)
+    whole = (corpus / "three/00000000_nohash_0.wav").read_bytes()
+    (corpus / "three/00000000_nohash_0.wav").write_bytes(whole[: len(whole) // 2])
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out", max_bad=0.05)
+    lost = {entry["id"]: entry["reason"] for entry in quarantine(built.folder)}
+    assert set(lost) == {
+        "one/00000000_nohash_0",
+        "two/00000001_nohash_0",
+        "two/00000002_nohash_0",
+        "two/00000003_nohash_0",
+        "three/00000000_nohash_0",
+    }
+    assert all(lost.values())
+    assert sum(built.header.counts.values()) == 175
+    assert built.header.left_out == {"bad": 5}
+    assert not shards.verify(built.folder)
+
+
+def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = write_digits(tmp_path / "gsc")
+    good = (corpus / "one/00000000_nohash_0.wav").read_bytes()
+    for take in range(2):
+        (corpus / f"one/00000000_nohash_{take}.wav").write_bytes(b"broken")
+    made = manifest.parse(settings, "here")
+    with pytest.raises(CorpusError, match=r"2 of 120 recordings are bad.*expected at most 1\.00%.*--max-bad"):
+        build(made, corpus, tmp_path / "out")
+    for take in range(2):
+        (corpus / f"one/00000000_nohash_{take}.wav").write_bytes(good)
+    assert sum(build(made, corpus, tmp_path / "out").header.counts.values()) == 120
+
+
+def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_says(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = write_digits(tmp_path / "gsc")
+    source = corpus / "one/00000000_nohash_0.wav"
+    for speaker in range(1, 6):
+        shutil.copy(source, corpus / f"one/{speaker:08x}_nohash_0.wav")
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    kinds = Counter(entry["kind"] for entry in quarantine(built.folder))
+    assert kinds["duplicate"] >= 2
+    left = {row["waveform"]: row["split"] for row in rows(built.folder)}
+    assert all(left[row["waveform"]] == row["split"] for row in rows(built.folder))
+    with pytest.raises(CorpusError, match="same waveform"):
+        build(manifest.parse(settings | {"duplicates": "fail"}, "here"), corpus, tmp_path / "out")
+    kept = build(manifest.parse(settings | {"duplicates": "keep"}, "here"), corpus, tmp_path / "out")
+    assert sum(kept.header.counts.values()) == 120
+    proof = json.loads((kept.folder / "leaks.json").read_text())
+    assert {line["verdict"] for line in proof if line["key"] == "waveform"} == {"shared by design"}
+
+
+def test_a_finished_dataset_is_left_alone(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    made = manifest.parse(settings, "here")
+    first = build(made, digits, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    again = build(made, digits, tmp_path)
+    assert (first.fresh, again.fresh) == (True, False)
+    assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
+
+
+def test_a_folder_in_the_way_is_named_and_untouched(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    made = manifest.parse(settings, "here")
+    (tmp_path / made.folder).mkdir()
+    (tmp_path / made.folder / "precious").write_text("mine")
+    with pytest.raises(ShardError, match=r"no dataset\.json"):
+        build(made, digits, tmp_path)
+    built = build(made, digits, tmp_path / "other")
+    header = json.loads((built.folder / "dataset.json").read_text())
+    (built.folder / "dataset.json").write_text(json.dumps(header | {"digest": "0" * 64}))
+    with pytest.raises(ShardError, match=r"another manifest.*digest 00000000"):
+        build(made, digits, tmp_path / "other")
+    assert (tmp_path / made.folder / "precious").read_text() == "mine"
+
+
+def test_other_recordings_under_the_same_manifest_are_not_taken_for_the_same(
+    digits: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    made = manifest.parse(settings, "here")
+    build(made, digits, tmp_path / "out")
+    more = write_digits(tmp_path / "gsc", speakers=7)
+    with pytest.raises(ShardError, match="other recordings"):
+        build(made, more, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("step", "after"), [("build_part", 0), ("build_part", 3), ("finish_shard", 0), ("finish_shard", 5)]
+)
+def test_an_interrupted_build_carries_on_with_what_is_missing(
+    digits: Path,
+    dataset: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    after: int,
+) -> None:
+    made = manifest.parse(settings, "here")
+    real = getattr(work, step)
+    done: list[int] = []
+
+    def interrupted(task: Any, folder: Path) -> Any:
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(task.number)
+        return real(task, folder)
+
+    def counted(task: Any, folder: Path) -> Any:
+        done.append(task.number)
+        return real(task, folder)
+
+    monkeypatch.setattr(work, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(made, digits, tmp_path)
+    monkeypatch.setattr(work, step, counted)
+    built = build(made, digits, tmp_path)
+    assert tree(built.folder) == tree(dataset)
+    assert sorted(done) == list(range(len(built.header.shards)))  # each once, over both calls
+
+
+@pytest.mark.slow
+def test_a_killed_build_carries_on_to_the_same_bytes(
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "m.yaml").write_text(json.dumps(settings))
+    command = [
+        sys.executable,
+        "-m",
+        "at_data",
+        "build",
+        str(tmp_path / "m.yaml"),
+        "--source",
+        str(digits),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    for kill_s in (0.8, 1.0, 1.2, 1.4):
+        process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(kill_s)
+        process.send_signal(signal.SIGKILL)  # the parent alone: its workers must leave by themselves
+        process.wait()
+    subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
+    (built,) = (tmp_path / "out").iterdir()
+    assert tree(built) == tree(dataset)
+
+
+def _die(task: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def _full(task: int) -> int:
+    raise OSError(28, "No space left on device", f"shards/{task}.h5")
+
+
+def test_a_worker_that_dies_is_one_clear_error() -> None:
+    with pool.Pool(2) as workers, pytest.raises(ShardError, match="worker process died"):
+        list(workers.run(_die, [1, 2]))
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_full_disk_is_one_clear_error(count: int) -> None:
+    with pool.Pool(count) as workers, pytest.raises(ShardError, match=r"shards/1\.h5: no space left.*kept"):
+        list(workers.run(_full, [1]))
+
+
+def test_two_builds_never_write_into_one_folder(tmp_path: Path) -> None:
+    with pool.locked(tmp_path), pytest.raises(ShardError, match="another build is writing here"), pool.locked(tmp_path):
+        pass
+
+
+def test_a_missing_or_empty_source_is_named(tmp_path: Path, settings: dict[str, Any]) -> None:
+    made = manifest.parse(settings, "here")
+    with pytest.raises(CorpusError, match="nowhere"):
+        plan(made, tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match=tmp_path.name):
+        plan(made, tmp_path)
+
+
+def test_an_unknown_nuisance_and_a_target_of_one_class_are_refused(digits: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match=r"no recording has 'mood'"):
+        plan(manifest.parse(settings | {"nuisances": ["mood"]}, "here"), digits)
+    with pytest.raises(ManifestError, match="one value only"):
+        plan(manifest.parse(settings | {"keep": {"word": ["one"]}}, "here"), digits)
+
+
+def test_long_recordings_are_cut_and_each_item_says_where_it_lay(tmp_path: Path, settings: dict[str, Any]) -> None:
+    corpus = write_digits(tmp_path / "gsc", speakers=6, takes=1)
+    for number, path in enumerate(sorted(corpus.rglob("*.wav"))):
+        soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 40000), 16000)
+    settings["segment"] = {"length_s": 1.0, "hop_s": 1.0, "shorter": "drop", "tail": "overlap"}
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    table = rows(built.folder)
+    assert len(table) == 180
+    assert {row["start_s"] for row in table} == {0.0, 1.0, 1.5}
+    assert all(row["stop_s"] - row["start_s"] == 1.0 for row in table)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_compressed_shards_hold_the_same_items(
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path, compression: str
+) -> None:
+    settings["store"]["compression"] = compression
+    built = build(manifest.parse(settings, "here"), digits, tmp_path)
+    for split in ("train", "valid", "test"):
+        plain, packed = (shards.open_dataset(folder).split(split) for folder in (dataset, built.folder))
+        order = np.random.default_rng(1).permutation(len(plain))
+        assert plain.ids == packed.ids
+        np.testing.assert_array_equal(plain.read(order), packed.read(order))

@@ -1,0 +1,149 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from matplotlib.image import imread
+
+from at_data import cli, corpora, manifest
+from conftest import write_digits
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["at-prepare", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert isinstance(stopped.value.code, int)
+    return stopped.value.code
+
+
+def test_list_names_every_corpus_and_manifest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "list") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in (*corpora.names(), *manifest.shipped()))
+    assert run(monkeypatch, "list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed["corpora"]) == set(corpora.names())
+    assert set(listed["manifests"]) == set(manifest.shipped())
+
+
+def test_plan_build_verify_and_show_walk_the_road(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits, "--json") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["recordings"] == planned["items"] == 120
+    assert planned["data_bytes"] == 120 * 126 * 129 * 2
+    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits) == 0
+    assert "train / test: speaker disjoint" in capsys.readouterr().out
+    assert run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1) == 0
+    captured = capsys.readouterr()
+    folder = tmp_path / planned["folder"]
+    assert f"{folder}: built" in captured.out
+    assert "read: 0 of 120" in captured.err
+    assert run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1) == 0
+    assert "already there" in capsys.readouterr().out
+    assert run(monkeypatch, "verify", folder) == 0
+    assert "120 items" in capsys.readouterr().out
+    assert run(monkeypatch, "show", folder, "--picture", tmp_path / "p.png") == 0
+    text = capsys.readouterr().out
+    assert "train / test" in text
+    assert "word" in text
+    assert imread(tmp_path / "p.png").std() > 0.1
+    assert run(monkeypatch, "show", folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["header"]["counts"] == planned["by_split"]
+
+
+def test_one_command_per_corpus_builds_its_shipped_manifests(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ["--only", "synth_speaker", "--only", "synth_word_by_speaker"]
+    assert run(monkeypatch, "gsc", "--source", digits, "--out", tmp_path, "--workers", 1, *only) == 0
+    assert {path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir()} == {"synth_speaker", "synth_word_by_speaker"}
+    assert run(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    for corpus in {manifest.load(name).corpus for name in manifest.shipped()}:
+        assert f"  {corpus} " in text
+
+
+def test_verify_exits_one_naming_the_damaged_shard(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1)
+    (folder,) = tmp_path.iterdir()
+    shard = folder / "shards/test-00000-of-00001.h5"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run(monkeypatch, "verify", folder) == 1
+    assert capsys.readouterr().out.startswith("shards/test-00000-of-00001.h5: SHA-256")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("build", "synth_speaker", "--source", "nowhere", "--out", "out"), "nowhere"),
+        (("build", "no_such_manifest", "--source", ".", "--out", "out"), "no_such_manifest"),
+        (("verify", "nowhere"), "no dataset.json"),
+        (("show", "nowhere"), "no dataset.json"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_paragraph_and_exit_two(
+    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == 2
+    text = capsys.readouterr().err.strip()
+    assert message in text
+    assert "\n\n" not in text
+    assert "Traceback" not in text
+    assert "expected" in text
+    assert not any(path.name.startswith("out/") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("build",), ("nonsense",), ("plan", "synth_speaker")])
+def test_wrong_usage_is_exit_two(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, *arguments) == 2
+
+
+def test_every_command_and_option_is_explained() -> None:
+    context = click.Context(cli.cli)
+    for name in cli.cli.list_commands(context):
+        command = cli.cli.get_command(context, name)
+        assert command is not None
+        assert command.get_short_help_str()
+        for parameter in command.params:
+            assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), (name, parameter.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["plan", "read", "scale"])
+def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(tmp_path: Path, moment: str) -> None:
+    corpus = write_digits(tmp_path / "gsc", speakers=20, takes=10)
+    command = [sys.executable, "-m", "at_data", "build", "synth_word_by_speaker", "--source", str(corpus)]
+    command += ["--out", str(tmp_path / "out"), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if f" {moment}:" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all
+    _, text = process.communicate(timeout=20)
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    assert json.loads((folder / "dataset.json").read_text())["counts"]["train"] > 0
+
+
+def test_an_interrupt_while_starting_is_130_too() -> None:
+    code = "import sys, builtins, at_data.__main__ as m; real = builtins.__import__\n"
+    code += "def stop(name, *rest):\n    if name == 'at_data.cli': raise KeyboardInterrupt\n    return real(name, *rest)\n"
+    code += "builtins.__import__ = stop; m.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "at-prepare: interrupted; the same command carries on where this one stopped\n"

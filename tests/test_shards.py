@@ -1,0 +1,129 @@
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from at_data import shards
+from at_data.errors import ShardError
+
+
+@pytest.fixture
+def copy(dataset: Path, tmp_path: Path) -> Path:
+    """The dataset, to be damaged."""
+    for path in dataset.rglob("*"):
+        if path.is_file():
+            target = tmp_path / "copy" / path.relative_to(dataset)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return tmp_path / "copy"
+
+
+def whole(folder: Path, split: str = "train") -> np.ndarray:
+    """All items of a split as HDF5 itself reads them."""
+    header = shards.read_header(folder)
+    pieces = []
+    for shard in header.shards:
+        if shard.split == split:
+            with h5py.File(folder / shard.file) as file:
+                pieces.append(file["x"][:])
+    return np.concatenate(pieces)
+
+
+def first(reader: shards.SplitReader) -> bytes:
+    return reader.read(np.array([0, len(reader) - 1])).tobytes()
+
+
+def test_mapped_reads_equal_what_hdf5_reads_in_any_order_with_repeats(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("train")
+    rows = np.random.default_rng(1).integers(0, len(reader), 200)
+    np.testing.assert_array_equal(reader.read(rows), whole(dataset)[rows])
+
+
+def test_a_given_array_is_filled_and_cast(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("valid")
+    out = np.empty((2, *reader.shape), np.float32)
+    assert reader.read(np.array([1, 0]), out) is out
+    np.testing.assert_array_equal(out, whole(dataset, "valid")[[1, 0]].astype(np.float32))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_reader_serves_worker_processes_it_was_opened_before(dataset: Path, method: str) -> None:
+    reader = shards.open_dataset(dataset).split("train")
+    here = first(reader)
+    with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+        assert list(pool.map(first, [reader, reader])) == [here, here]
+
+
+def test_a_reader_serves_threads(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("train")
+    expected = whole(dataset)
+    orders = [np.random.default_rng(seed).permutation(len(reader)) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for order, found in zip(orders, pool.map(reader.read, orders), strict=True):
+            np.testing.assert_array_equal(found, expected[order])
+
+
+def test_a_pickled_reader_carries_no_data(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("train")
+    reader.read(np.arange(4))
+    assert len(pickle.dumps(reader)) < 20_000
+
+
+def test_a_sound_dataset_verifies(dataset: Path) -> None:
+    assert shards.verify(dataset) == []
+
+
+def test_verify_names_a_shard_of_which_one_bit_flipped(copy: Path) -> None:
+    path = copy / "shards/train-00001-of-00005.h5"
+    raw = bytearray(path.read_bytes())
+    raw[-1000] ^= 1
+    path.write_bytes(raw)
+    (problem,) = shards.verify(copy)
+    assert problem.startswith("shards/train-00001-of-00005.h5: SHA-256 is ")
+
+
+def test_verify_names_missing_and_stray_shards(copy: Path) -> None:
+    (copy / "shards/train-00000-of-00005.h5").rename(copy / "shards/mine.h5")
+    assert shards.verify(copy) == ["shards/mine.h5: not in the header", "shards/train-00000-of-00005.h5: missing"]
+
+
+def test_reading_a_truncated_shard_is_one_clear_error(copy: Path) -> None:
+    path = copy / "shards/train-00000-of-00005.h5"
+    path.write_bytes(path.read_bytes()[:3000])
+    reader = shards.open_dataset(copy).split("train")
+    with pytest.raises(ShardError, match=r"train-00000-of-00005\.h5: cannot be opened.*verify"):
+        reader.read(np.arange(10))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "format 99; expected format 1"),
+        ({"frames": "many"}, "frames"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_header_of_another_kind_is_refused(copy: Path, change: dict[str, Any], message: str) -> None:
+    path = copy / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ShardError, match=message):
+        shards.open_dataset(copy)
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"no dataset\.json"):
+        shards.open_dataset(tmp_path)
+
+
+def test_unknown_splits_and_attributes_list_the_known(dataset: Path) -> None:
+    opened = shards.open_dataset(dataset)
+    with pytest.raises(ShardError, match="train, valid, test"):
+        opened.split("dev")
+    with pytest.raises(ShardError, match="speaker, take, word"):
+        opened.split("train").codes("mood")

@@ -1,0 +1,214 @@
+"""STFT magnitudes held to three libraries, and their scaling to numpy in double precision."""
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pydantic import ValidationError
+
+from at_data.errors import ManifestError
+from at_data.stages.spectra import Scale, Scaling, Stft, Sums, magnitude, measure, scale, scale_of, shape
+
+RATE_HZ = 16_000
+WINDOW, HOP = 256, 128
+SINGLE_PRECISION_TOLERANCE = 1e-6  # of full scale: float32 transforms of 256 points against float64 ones
+SCALING_TOLERANCE = 1e-5  # of one deviation: values, mean and deviation in float32
+ITEMS = arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=3), elements=st.floats(0, 1, width=32))
+
+
+def settings(window="hamming", window_samples=WINDOW, hop_samples=HOP):
+    return Stft(window=window, window_s=window_samples / RATE_HZ, hop_s=hop_samples / RATE_HZ)
+
+
+def noise(samples=RATE_HZ, seed=0):
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def tone(bin_number, samples=RATE_HZ):
+    return np.sin(2 * np.pi * bin_number / WINDOW * np.arange(samples)).astype(np.float32)
+
+
+def spectrogram(samples, how=None):
+    return magnitude(samples, how or settings(), RATE_HZ)
+
+
+@given(st.sampled_from(["hamming", "hann"]), st.integers(8, 600), st.data())
+def test_magnitudes_are_those_of_scipy(window, window_samples, data):
+    hop = data.draw(st.integers(1 + window_samples // 8, window_samples))
+    samples = noise(data.draw(st.integers(window_samples, 4_000)))
+    values = spectrogram(samples, settings(window, window_samples, hop))
+    overlap = window_samples - hop
+    _, _, expected = scipy.signal.stft(
+        samples.astype(np.float64), window=window, nperseg=window_samples, noverlap=overlap
+    )
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, np.abs(expected).T, atol=SINGLE_PRECISION_TOLERANCE)
+
+
+@pytest.mark.parametrize("window", ["hamming", "hann"])
+def test_magnitudes_are_those_of_librosa_up_to_the_windows_sum(window):
+    samples = noise()
+    expected = np.abs(
+        librosa.stft(samples, n_fft=WINDOW, hop_length=HOP, window=window, center=True, pad_mode="constant")
+    )
+    total = scipy.signal.get_window(window, WINDOW).sum()
+    np.testing.assert_allclose(
+        spectrogram(samples, settings(window)), expected.T / total, atol=SINGLE_PRECISION_TOLERANCE
+    )
+
+
+@pytest.mark.parametrize("window", ["hamming", "hann"])
+def test_magnitudes_are_those_of_torch_up_to_the_windows_sum(window):
+    samples = noise()
+    weights = {"hamming": torch.hamming_window, "hann": torch.hann_window}[window](WINDOW, periodic=True)
+    expected = torch.stft(
+        torch.from_numpy(samples), WINDOW, HOP, window=weights, center=True, pad_mode="constant", return_complex=True
+    )
+    np.testing.assert_allclose(
+        spectrogram(samples, settings(window)),
+        (expected.abs() / weights.sum()).T.numpy(),
+        atol=SINGLE_PRECISION_TOLERANCE,
+    )
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(1, 126), (4, 501), (6, 751)])
+def test_the_papers_lengths_give_the_papers_shapes(seconds, frames):
+    samples = noise(seconds * RATE_HZ)
+    assert spectrogram(samples).shape == shape(samples.size, settings(), RATE_HZ) == (frames, 129)
+
+
+@given(st.integers(1, 5_000), st.integers(2, 600), st.data())
+def test_shape_says_what_magnitude_gives(samples, window_samples, data):
+    how = settings(
+        window_samples=window_samples, hop_samples=data.draw(st.integers(1 + window_samples // 8, window_samples))
+    )
+    assert spectrogram(noise(samples), how).shape == shape(samples, how, RATE_HZ)
+
+
+@pytest.mark.parametrize("bin_number", [1, 16, 64, 127])
+def test_a_tone_lands_in_its_bin_with_half_its_amplitude(bin_number):
+    inner = spectrogram(tone(bin_number))[1:-1]
+    assert set(inner.argmax(axis=1)) == {bin_number}
+    if 1 < bin_number < 127:  # next to the ends its mirror image leaks in
+        np.testing.assert_allclose(inner[:, bin_number], 0.5, atol=SINGLE_PRECISION_TOLERANCE)
+
+
+def test_an_impulse_lands_in_its_frame():
+    samples = np.zeros(RATE_HZ, np.float32)
+    samples[8 * HOP] = 1.0
+    values = spectrogram(samples)
+    assert set(values.argmax(axis=0)) == {8}
+    # The next frame has it at its first sample, where a hamming window is not yet zero.
+    np.testing.assert_array_equal(np.flatnonzero(values.sum(axis=1) > SINGLE_PRECISION_TOLERANCE), [8, 9])
+
+
+def test_silence_stays_silence():
+    assert not spectrogram(np.zeros(RATE_HZ, np.float32)).any()
+
+
+def test_rows_are_in_time_order():
+    rising = np.linspace(0, 1, RATE_HZ, dtype=np.float32) * tone(32)
+    loudness = spectrogram(rising)[1:-1, 32]
+    assert np.all(np.diff(loudness) > 0)
+
+
+def test_twice_the_samples_twice_the_magnitudes():
+    np.testing.assert_array_equal(spectrogram(2 * noise()), 2 * spectrogram(noise()))
+
+
+def test_magnitudes_can_be_written_in_place_and_leave_the_samples_alone():
+    samples, out = noise(), np.empty((3, 126, 129), np.float32)
+    before = samples.copy()
+    written = magnitude(samples, settings(), RATE_HZ, out=out[1])
+    assert np.shares_memory(written, out)
+    np.testing.assert_array_equal(out[1], spectrogram(samples))
+    np.testing.assert_array_equal(samples, before)
+
+
+@pytest.mark.parametrize(
+    ("window_s", "hop_s", "rate_hz", "reason"),
+    [
+        (0.016, 0.008, 22_050, r"stft\.window_s: 0\.016 s, which is 352\.8 samples at 22050 Hz"),
+        (0.02, 0.0101, 22_050, r"stft\.hop_s: .* expected a whole number of samples; write 223 / 22050"),
+        (1 / 16_000, 1 / 16_000, 16_000, r"stft\.window_s: 1 sample .* expected at least 2 samples"),
+        (0.016, 0.032, 16_000, r"stft\.hop_s: 512 samples; expected 1 to 256"),
+        (0.016, 1e-12, 16_000, r"stft\.hop_s: 0 samples; expected 1 to 256"),
+    ],
+)
+def test_windows_and_hops_that_are_not_whole_or_out_of_range_are_refused(window_s, hop_s, rate_hz, reason):
+    how = Stft(window="hann", window_s=window_s, hop_s=hop_s)
+    with pytest.raises(ManifestError, match=reason):
+        magnitude(noise(), how, rate_hz)
+    with pytest.raises(ManifestError, match=reason):
+        shape(RATE_HZ, how, rate_hz)
+
+
+@pytest.mark.parametrize("seconds", [256 / 44_100, 0.02321995464852608])
+def test_decimals_that_round_to_whole_samples_are_accepted(seconds):
+    how = Stft(window="hann", window_s=seconds, hop_s=seconds)
+    assert shape(44_100, how, 44_100)[1] == round(seconds * 44_100) // 2 + 1
+
+
+@pytest.mark.parametrize("bad", [{"window": "kaiser"}, {"window_s": 0.0}, {"hop_s": float("inf")}, {"n_fft": 512}])
+def test_settings_that_make_no_sense_are_refused(bad):
+    with pytest.raises(ValidationError):
+        Stft(**({"window": "hann", "window_s": 0.016, "hop_s": 0.008} | bad))
+    with pytest.raises(ValidationError):
+        Scaling(kind="standard", measured_on="test")
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=4))
+def test_sums_of_items_are_the_sums_of_the_whole(items):
+    sums = sum((measure(item) for item in items), Sums(0, 0.0, 0.0))
+    everything = np.concatenate([item.ravel() for item in items]).astype(np.float64)
+    assert sums.count == everything.size
+    np.testing.assert_allclose([sums.total, sums.squares], [everything.sum(), (everything**2).sum()], rtol=1e-12)
+
+
+def test_measuring_leaves_the_values_alone_and_takes_any_layout():
+    values = spectrogram(noise())
+    before = values.copy()
+    assert measure(values.T).squares == pytest.approx(measure(values).squares, rel=1e-12)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_scaled_values_have_mean_zero_and_deviation_one():
+    items = [spectrogram(noise(seed=seed)) for seed in range(20)]
+    whole = scale_of(sum(map(measure, items), Sums(0, 0.0, 0.0)))
+    everything = np.concatenate(items).astype(np.float64)
+    assert whole.mean == pytest.approx(everything.mean(), rel=1e-12)
+    assert whole.std == pytest.approx(everything.std(), rel=1e-12)
+    scaled = np.concatenate([scale(item, whole) for item in items])
+    assert scaled.dtype == np.float32
+    assert scaled.mean(dtype=np.float64) == pytest.approx(0, abs=SCALING_TOLERANCE)
+    assert scaled.std(dtype=np.float64) == pytest.approx(1, abs=SCALING_TOLERANCE)
+
+
+def test_scaling_in_place_gives_the_same_values():
+    values = spectrogram(noise())
+    whole = scale_of(measure(values))
+    before, expected = values.copy(), scale(values, whole)
+    np.testing.assert_array_equal(values, before)
+    assert scale(values, whole, out=values) is values
+    np.testing.assert_array_equal(values, expected)
+
+
+@given(st.floats(-10, 10, width=32), st.integers(1, 5_000))
+def test_values_without_spread_cannot_be_scaled(value, items):
+    sums = measure(np.full(items, value, np.float32))
+    with pytest.raises(ManifestError, match=rf"scaling: {items} values .* no spread"):
+        scale_of(sums)
+
+
+def test_no_values_cannot_be_scaled():
+    with pytest.raises(ManifestError, match="scaling: 0 values"):
+        scale_of(Sums(0, 0.0, 0.0))
+
+
+def test_scaling_is_subtraction_then_division():
+    scaled = scale(np.array([1.0, 3.0, 5.0], np.float32), Scale(3.0, 2.0))
+    np.testing.assert_array_equal(scaled, np.array([-1.0, 0.0, 1.0], np.float32))

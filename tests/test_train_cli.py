@@ -1,0 +1,208 @@
+"""`at-train` as a user meets it: exit codes, messages, help, a run from end to end."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+import toy
+from click.testing import CliRunner
+
+from at_train import cli
+from at_train.config import Settings
+
+QUICK = ["--width", str(toy.WIDTH), "--epochs", "2", "--patience", "none", "--device", "cpu"]
+START = "import sys; from at_train.cli import main; sys.argv = ['at-train', *sys.argv[1:]]; main()"
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    return toy.dataset(tmp_path_factory.mktemp("data") / "words")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, words):
+    out = tmp_path_factory.mktemp("runs") / "plain"
+    call("fit", words, "--out", out, *QUICK)
+    return out
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Exit code, stdout and stderr of `at-train` with these words."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["at-train", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+def call(*words):
+    return CliRunner().invoke(cli.cli, [*map(str, words)], catch_exceptions=False)
+
+
+def test_fit_says_what_came_of_it_and_logs_a_line_per_epoch(words, tmp_path, main):
+    code, out, err = main("fit", words, "--out", tmp_path / "r", *QUICK)
+    assert code == 0
+    assert "2 epochs (stopped by epochs), best epoch" in out
+    assert [line.split(":")[0].strip() for line in out.splitlines()[1:]] == ["test", "train", "valid"]
+    lines = err.splitlines()
+    assert [line[:12] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert "valid task loss" in lines[0]
+
+
+def test_flags_reach_the_settings_and_override_the_file(words, speaker_run, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("strategy: anti\nlayers: [conv2, conv5]\nseed: 3\nepochs: 9\n")
+    given = ["--config", file, "--orthogonal", speaker_run, "--beta", "-2", "--seed", "4", "--batch-size", "6"]
+    assert call("fit", words, "--out", tmp_path / "r", *given, *QUICK).exit_code == 0
+    settings = json.loads((tmp_path / "r" / "run.json").read_text())["settings"]
+    picked = {name: settings[name] for name in ("strategy", "layers", "seed", "epochs", "beta", "batch_size", "patience")}
+    assert picked == {
+        "strategy": "anti",
+        "layers": ["conv2", "conv5"],
+        "seed": 4,
+        "epochs": 2,
+        "beta": -2.0,
+        "batch_size": 6,
+        "patience": None,
+    }
+
+
+@pytest.fixture(scope="module")
+def speaker_run(tmp_path_factory):
+    data = toy.dataset(tmp_path_factory.mktemp("data") / "speakers", target="speaker")
+    out = tmp_path_factory.mktemp("runs") / "speaker"
+    call("fit", data, "--out", out, *QUICK)
+    return out
+
+
+def test_fit_on_a_finished_run_says_so(words, plain, main):
+    code, _, err = main("fit", words, "--out", plain, *QUICK)
+    assert code == 0
+    assert "already finished" in err
+
+
+@pytest.mark.parametrize(
+    ("words_after", "message"),
+    [
+        (["--strategy", "anti"], "strategy 'anti' needs 1"),
+        (["--epochs", "0"], "epochs: got 0"),
+        (["--patience", "some"], "patience: got 'some'"),
+        (["--target", "emotion"], "no attribute 'emotion'"),
+        (["--network", "vgg61"], "did you mean 'vgg16'"),
+        (["--config", "absent.yaml"], "absent.yaml: cannot be read"),
+    ],
+)
+def test_what_a_user_can_mend_ends_in_one_paragraph_and_exit_2(words, tmp_path, main, words_after, message):
+    code, out, err = main("fit", words, "--out", tmp_path / "r", *QUICK, *words_after)
+    assert (code, out) == (2, "")
+    assert err.startswith("at-train: ")
+    assert len(err.splitlines()) == 1
+    assert message in err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_is_no_dataset_is_told(tmp_path, main):
+    code, _, err = main("fit", tmp_path, "--out", tmp_path / "r", *QUICK)
+    assert code == 2
+    assert "no dataset.json" in err
+
+
+def test_an_unknown_flag_exits_2_with_usage(main):
+    code, _, err = main("fit", "--speed", "9")
+    assert code == 2
+    assert "--speed" in err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, main):
+    monkeypatch.setattr(cli.config, "load", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        main("fit", "d", "--out", "r")
+
+
+def test_an_interrupt_exits_130_and_the_same_command_carries_on(words, plain, tmp_path):
+    command = [sys.executable, "-c", START, "fit", str(words), "--out", str(tmp_path / "r"), *QUICK, "--epochs", "2000"]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert started.stderr.readline().startswith("epoch 1")
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "interrupted; the same command carries on" in err.splitlines()[-1]
+    lines = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert "carrying on after epoch" in lines.stderr.readline()
+    lines.kill()
+    lines.communicate()
+
+
+def test_score_prints_groups_and_worst(plain, main):
+    code, out, _ = main("score", plain, "--device", "cpu")
+    assert code == 0
+    assert "test: accuracy" in out
+    assert out.count("<- worst") == 1
+    assert all(f"{speaker}: " in out for speaker in toy.SPEAKERS)
+
+
+def test_score_prints_json_for_machines(plain, main):
+    code, out, _ = main("score", plain, "--split", "valid", "--json", "--device", "cpu")
+    assert code == 0
+    assert json.loads(out) == json.loads((plain / "scores" / "valid.json").read_text())
+
+
+def test_score_of_something_else_exits_2(tmp_path, main):
+    code, _, err = main("score", tmp_path)
+    assert code == 2
+    assert "no run.json" in err
+
+
+def test_list_names_layers_and_every_table(main):
+    code, out, _ = main("list", "--json")
+    assert code == 0
+    known = json.loads(out)
+    assert known["networks"]["vgg16"] == [f"conv{number}" for number in range(1, 14)]
+    assert set(known["aggregations"]) >= {"gram", "mean", "sum", "max", "compressed_product", "none"}
+    assert set(known["similarities"]) >= {"squared_cosine", "sigmoid_mse"}
+    assert list(known["strategies"]) == ["none", "init", "freeze", "anti", "dual"]
+    _, text, _ = main("list")
+    assert all(name in text for table in known.values() for name in table)
+
+
+def test_every_setting_is_a_flag_that_shows_its_default():
+    options = {option.name: option for option in cli.fit.params if isinstance(option, click.Option)}
+    text = call("fit", "--help").output
+    for name, field in Settings.model_fields.items():
+        assert options[name].help == field.description
+        assert options[name].opts[0] in text
+    assert "[default: 0.0005]" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", ["fit", "score", "report", "list"])
+def test_every_command_has_an_example(command):
+    text = call(command, "--help").output
+    examples = text.split("Example", 1)[1].splitlines()
+    assert any(line.split(": ")[-1].strip().startswith(f"at-train {command}") for line in examples)
+
+
+def test_help_needs_no_torch():
+    script = f"import sys; sys.modules['torch'] = None; {START}"
+    shown = subprocess.run([sys.executable, "-c", script, "fit", "--help"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_a_missing_torch_names_the_extra_to_install(words, tmp_path):
+    script = f"import sys; sys.modules['torch'] = None; {START}"
+    command = [sys.executable, "-c", script, "fit", str(words), "--out", str(tmp_path / "r")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert "pip install 'anti-transfer[train]'" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_version():
+    assert call("--version").output.startswith("at-train, version ")

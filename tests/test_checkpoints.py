@@ -145,6 +145,8 @@ def test_copying_between_widths_is_refused():
 def test_freezing_stops_the_layers_up_to_the_one_named():
     net = network()
     assert checkpoints.freeze(net, "conv3") == ["conv1", "conv2", "conv3"]
-    learning = {layer: all(w.requires_grad for w in module.parameters()) for layer, module in net.convolutions().items()}
+    learning = {
+        layer: all(w.requires_grad for w in module.parameters()) for layer, module in net.convolutions().items()
+    }
     assert [layer for layer, learns in learning.items() if not learns] == ["conv1", "conv2", "conv3"]
     assert all(weight.requires_grad for weight in net.classifier.parameters())

@@ -97,5 +97,7 @@ def test_settings_cannot_be_changed():
 
 
 def test_an_unknown_name_lists_the_known_and_the_nearest():
-    with pytest.raises(ConfigError, match=r"unknown layer 'conv_5', did you mean 'conv5'\?; expected one of: conv1, conv5"):
+    with pytest.raises(
+        ConfigError, match=r"unknown layer 'conv_5', did you mean 'conv5'\?; expected one of: conv1, conv5"
+    ):
         config.check_known("layer", "conv_5", ["conv1", "conv5"])

@@ -63,7 +63,9 @@ def test_flags_reach_the_settings_and_override_the_file(words, speaker_run, tmp_
     given = ["--config", file, "--orthogonal", speaker_run, "--beta", "-2", "--seed", "4", "--batch-size", "6"]
     assert call("fit", words, "--out", tmp_path / "r", *given, *QUICK).exit_code == 0
     settings = json.loads((tmp_path / "r" / "run.json").read_text())["settings"]
-    picked = {name: settings[name] for name in ("strategy", "layers", "seed", "epochs", "beta", "batch_size", "patience")}
+    picked = {
+        name: settings[name] for name in ("strategy", "layers", "seed", "epochs", "beta", "batch_size", "patience")
+    }
     assert picked == {
         "strategy": "anti",
         "layers": ["conv2", "conv5"],

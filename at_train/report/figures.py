@@ -66,7 +66,7 @@ def curves(section: Section) -> bytes | None:
 
 
 def comparison(section: Section, rows: Sequence[Row]) -> bytes | None:
-    """Test accuracy of each group with its seeds and interval, and its difference to the baseline; None without scores."""
+    """Test accuracy of each group, its seeds and interval, and its difference to the baseline; None without scores."""
     if not any(row.test for row in rows):
         return None
     differences = any(row.difference for row in rows)

@@ -40,8 +40,8 @@ details { margin: .4rem 0; } summary { cursor: pointer; } code { font-size: .85e
 """
 CURVES = (
     "Loss by epoch on the training and the validation split. Thin lines are seeds, the thick line is their mean, as far "
-    "as every seed went; a dot marks the epoch whose weights are scored. A task loss that falls in train and rises in valid is "
-    "overfitting; the anti-transfer loss is drawn for the runs that have one."
+    "as every seed went; a dot marks the epoch whose weights are scored. A task loss that falls in train and rises in "
+    "valid is overfitting; the anti-transfer loss is drawn for the runs that have one."
 )
 DOTS = (
     "Left: test accuracy; grey dots are seeds, the diamond is their mean, the bar its 95 % interval; the number of seeds "
@@ -55,13 +55,19 @@ VALUES = (
 LOWEST = " Of {all} values, the {shown} with the lowest accuracies are drawn; the table has all."
 CONFUSION = "Rows are true classes: the share of a class's test items that was taken for each class, over all seeds."
 NOTES = (
-    "Intervals are 95 % t-intervals of the mean over seeds: they tell how much training varies, not what another choice "
-    "of test items would change. A single seed has no interval, shown as -. "
-    "Intervals are not widened for the number of settings compared.",
-    "Differences are paired: each run less the run of strategy none that has the same seed, the same data and "
-    "otherwise equal settings; their interval is that of a paired t-test.",
-    "Worst is the lowest accuracy over the values of an attribute within a run, averaged over seeds. "
-    "A value with few items is easily the worst by chance.",
+    (
+        "Intervals are 95 % t-intervals of the mean over seeds: they tell how much training varies, not what another "
+        "choice of test items would change. A single seed has no interval, shown as -. Intervals are not widened for "
+        "the number of settings compared."
+    ),
+    (
+        "Differences are paired: each run less the run of strategy none that has the same seed, the same data and "
+        "otherwise equal settings; their interval is that of a paired t-test."
+    ),
+    (
+        "Worst is the lowest accuracy over the values of an attribute within a run, averaged over seeds. A value with "
+        "few items is easily the worst by chance."
+    ),
 )
 SELECTION = {
     "best": "the epoch with the lowest validation task loss",

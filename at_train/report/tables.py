@@ -1,7 +1,7 @@
 """Groups of runs -> rows of numbers, and those rows as CSV, Markdown or text.
 
 Conventions: numbers are shares, 0 to 1, in rows and CSV, and percent in the tables for readers. Intervals are Student's
-95 % t-intervals of a mean over seeds: they tell how training varies, not what another choice of test items would change.
+95 % t-intervals of a mean over seeds: they tell how training varies, not what other test items would change.
 """
 
 import csv

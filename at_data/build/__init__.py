@@ -1,0 +1,250 @@
+"""A manifest and a corpus folder -> a finished dataset folder. The one place that knows the whole route."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from at_data import shards
+from at_data.build import publish, work
+from at_data.build.estimate import Estimate, estimate
+from at_data.build.plan import Plan, Task, plan
+from at_data.build.pool import Pool, disk_full, locked
+from at_data.errors import CorpusError, ShardError
+from at_data.manifest import Manifest
+from at_data.stages import leaks
+
+PARTIAL = ".partial"  # ends the name of the folder a build works in
+
+Progress = Callable[[str, int, int, int], None]
+"""Called with the phase, the recordings done, all of them, and how many were bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished dataset, and whether this call had to do anything."""
+
+    folder: Path
+    header: shards.Header
+    fresh: bool
+
+
+def build(
+    manifest: Manifest,
+    source: Path,
+    out: Path,
+    *,
+    noise_source: Path | None = None,
+    workers: int = 1,
+    max_bad: float = 0.01,
+    progress: Progress = lambda *_: None,
+) -> Built:
+    """Dataset of a manifest under `out`: built, carried on, or found finished.
+
+    Parameters
+    ----------
+    manifest, source, noise_source
+        What to build, from which corpus folder, with which noise folder.
+    out
+        Folder that receives `<name>-<digest8>`.
+    workers
+        Processes; they change no byte.
+    max_bad
+        Share of recordings, 0 to 1, that may be bad before the build fails.
+    progress
+        Told of every finished shard.
+
+    Raises
+    ------
+    CorpusError
+        The source is not the corpus, or too much of it is bad.
+    ManifestError
+        The manifest asks for the impossible.
+    ShardError
+        The output folder is in the way, the disk is full, a worker died. What was finished stays; call again.
+
+    """
+    final = out / manifest.folder
+    with Pool(workers) as pool:
+        progress("plan", 0, 1, 0)
+        made = plan(manifest, source, noise_source)
+        if final.exists():
+            return Built(final, _same(final, made), fresh=False)
+        folder = out / (manifest.folder + PARTIAL)
+        try:
+            (folder / "parts").mkdir(parents=True, exist_ok=True)
+            (folder / "shards").mkdir(exist_ok=True)
+            with locked(folder):
+                _resume_or_start_over(folder, made)
+                header = _complete(folder) or _run(folder, made, pool, max_bad, progress)
+                _publish(folder, final)
+        except OSError as error:
+            raise disk_full(error) from None if error.errno == 28 else error
+    return Built(final, header, fresh=True)
+
+
+def _same(final: Path, made: Plan) -> shards.Header:
+    header = shards.read_header(final)
+    if (header.digest, header.listing) != (made.manifest.digest, made.listing):
+        what = "another manifest" if header.digest != made.manifest.digest else "other recordings"
+        raise ShardError(
+            final,
+            f"a dataset of {what} lies here (digest {header.digest[:8]}, listing {header.listing[:8]})",
+            f"digest {made.manifest.digest[:8]} and listing {made.listing[:8]}, or nothing",
+            "choose another --out, or move that folder away; it was not touched",
+        )
+    return header
+
+
+def _resume_or_start_over(folder: Path, made: Plan) -> None:
+    """What an earlier call finished stays when it belongs to the same plan."""
+    mark = folder / "plan.json"
+    facts = {"digest": made.manifest.digest, "listing": made.listing, "format": shards.FORMAT}
+    header = _complete(folder)
+    if header and (header.digest, header.listing) == (made.manifest.digest, made.listing):
+        return
+    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != facts:
+        (folder / "dataset.json").unlink(missing_ok=True)
+        for name in ("parts", "shards"):
+            shutil.rmtree(folder / name)
+            (folder / name).mkdir()
+        mark.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _complete(folder: Path) -> shards.Header | None:
+    """Header of a folder that lacks its final name alone: it is written after everything else."""
+    return shards.read_header(folder) if (folder / "dataset.json").is_file() else None
+
+
+def _missing(folder: Path, made: Plan) -> list[Task]:
+    """Tasks without a whole part. Until the scale is fixed, parts with bad recordings count as missing: mended files count."""
+    scaled = any((folder / "shards").glob("*.h5"))
+    return [task for task in made.tasks if not _whole(folder, made, task, bad_too=scaled)]
+
+
+def _whole(folder: Path, made: Plan, task: Task, *, bad_too: bool) -> bool:
+    """Whether a task's part, or the shard made of it, is there to the last byte."""
+    try:
+        summary = work.read_summary(folder, task.number)
+    except (OSError, ValueError, KeyError):
+        return False
+    if (folder / task.file).is_file():
+        return True
+    part = work.part_path(folder, task.number)
+    size = len(summary.rows) * made.shape[0] * made.shape[1] * 4
+    return (bad_too or not summary.bad) and part.is_file() and part.stat().st_size == size
+
+
+def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress) -> shards.Header:
+    summaries = _build_parts(folder, made, pool, progress)
+    left_out = [entry for summary in summaries for entry in summary.left_out]
+    publish.write_quarantine(folder / "quarantine.jsonl", left_out)
+    _refuse_too_bad(folder, left_out, len(made.recordings), max_bad)
+    waveforms = {item: digest for summary in summaries for item, digest in summary.waveforms.items()}
+    dropped = _duplicates(made, waveforms, left_out)
+    seed = made.manifest.seed
+    items = [
+        publish.without(summary, task.recordings, dropped, seed, task.file)
+        for task, summary in zip(made.tasks, summaries, strict=True)
+    ]
+    train = (item for task, kept in zip(made.tasks, items, strict=True) if task.split == "train" for item in kept)
+    scale = publish.scale_of(train, made.manifest.scaling.kind)
+    hashes = _finish_shards(folder, publish.finish_tasks(made, items, scale), pool, progress)
+    return _write_all(folder, made, items, waveforms, left_out, publish.header(made, items, hashes, scale, left_out))
+
+
+def _build_parts(folder: Path, made: Plan, pool: Pool, progress: Progress) -> list[work.Summary]:
+    missing = _missing(folder, made)
+    done = len(made.recordings) - sum(len(task.recordings) for task in missing)
+    bad = 0
+    progress("read", done, len(made.recordings), bad)
+    for task, lost in pool.run(work.build_part, missing, folder):
+        done, bad = done + len(task.recordings), bad + lost
+        progress("read", done, len(made.recordings), bad)
+    return [work.read_summary(folder, task.number) for task in made.tasks]
+
+
+def _refuse_too_bad(folder: Path, left_out: Sequence[dict[str, str]], total: int, max_bad: float) -> None:
+    bad = [entry for entry in left_out if entry["kind"] == "bad"]
+    if len(bad) > max_bad * total:
+        first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in bad[:3])
+        raise CorpusError(
+            folder / "quarantine.jsonl",
+            f"{len(bad)} of {total} recordings are bad ({first})",
+            f"at most {max_bad:.2%}",
+            "mend or remove them and run the same command again, or allow more with --max-bad",
+        )
+
+
+def _duplicates(made: Plan, waveforms: dict[str, str], left_out: list[dict[str, str]]) -> dict[str, str]:
+    """Recordings left out because the same waveform stands in another split, as the manifest decides."""
+    rule = made.manifest.duplicates
+    shared = leaks.shared_waveforms(waveforms, made.assigned) if rule != "keep" else {}
+    if shared and rule == "fail":
+        pairs = "; ".join(f"{item} = {keeper}" for item, keeper in sorted(shared.items())[:5])
+        raise CorpusError(
+            made.root,
+            f"{len(shared)} recordings have the same waveform as one in another split ({pairs})",
+            "no waveform in two splits",
+            "set duplicates: drop in the manifest, or remove one of each",
+        )
+    for item, keeper in sorted(shared.items()):
+        left_out.append(
+            {
+                "id": item,
+                "kind": "duplicate",
+                "reason": f"same waveform as {keeper}, which is in {made.assigned[keeper]}",
+            }
+        )
+    return shared
+
+
+def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progress: Progress) -> list[str]:
+    total = sum(len(task.rows) for task in tasks)
+    hashes = {task.number: shards.sha256(folder / task.file) for task in tasks if (folder / task.file).is_file()}
+    done = sum(len(task.rows) for task in tasks if task.number in hashes)
+    progress("scale", done, total, 0)
+    for task, digest in pool.run(work.finish_shard, [task for task in tasks if task.number not in hashes], folder):
+        hashes[task.number] = digest
+        done += len(task.rows)
+        progress("scale", done, total, 0)
+    return [hashes[task.number] for task in tasks]
+
+
+def _write_all(
+    folder: Path,
+    made: Plan,
+    items: Sequence[Sequence[publish.Kept]],
+    waveforms: dict[str, str],
+    left_out: Sequence[dict[str, str]],
+    header: shards.Header,
+) -> shards.Header:
+    """Everything beside the shards; ends with the header."""
+    from at_data import cards  # noqa: PLC0415 - draws nothing here, but is not needed before the end
+
+    by_split: dict[str, set[str]] = {name: set() for name in header.counts}
+    for task, kept in zip(made.tasks, items, strict=True):
+        by_split[task.split].update(waveforms[item.recording.id] for item in kept)
+    proof = [*made.proof, *leaks.prove_disjoint("waveform", by_split, waived=made.manifest.duplicates == "keep")]
+    if made.noise:
+        noises = {split: {noise.id for noise in files} for split, files in made.noise.by_split.items()}
+        proof += leaks.prove_disjoint("noise file", noises)
+    publish.write_index(folder / "index.parquet", made, items, waveforms)
+    publish.write_splits(folder / "splits.csv", made, {item.recording.id for kept in items for item in kept})
+    publish.write_leaks(folder / "leaks.json", proof)
+    publish.write_quarantine(folder / "quarantine.jsonl", left_out)
+    (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
+    shards.write_header(folder, header)
+    return header
+
+
+def _publish(folder: Path, final: Path) -> None:
+    """The folder takes its final name once everything in it is on disk."""
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    for name in ("plan.json", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    folder.rename(final)
+
+
+__all__ = ["Built", "Estimate", "Plan", "Progress", "Task", "build", "estimate", "plan"]

@@ -1,0 +1,194 @@
+"""Manifest and corpus folder -> the list of shards to build, without reading audio."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from at_data import corpora, seeds
+from at_data.errors import CorpusError, ManifestError
+from at_data.manifest import Manifest
+from at_data.recordings import Recording, samples_in
+from at_data.stages import leaks, noise, selection, spectra, splits
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePool:
+    """Noise recordings of each split, and the folder their paths start from."""
+
+    root: Path
+    by_split: Mapping[str, tuple[Recording, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One shard to build: a pure function of these fields and the files they name."""
+
+    number: int
+    split: str
+    file: str
+    root: Path
+    recordings: tuple[Recording, ...]
+    manifest: Manifest
+    noise_root: Path | None
+    noises: tuple[Recording, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a build that can be known before any audio is read."""
+
+    manifest: Manifest
+    corpus: ModuleType
+    root: Path
+    recordings: tuple[Recording, ...]
+    assigned: Mapping[str, str]
+    groups: Mapping[str, str]
+    proof: tuple[leaks.Line, ...]
+    attributes: Mapping[str, list[str]]
+    tasks: tuple[Task, ...]
+    noise: NoisePool | None
+    listing: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Frames and bins of one item."""
+        settings = self.manifest
+        length = samples_in(settings.segment.length_s, settings.audio.sample_rate_hz)
+        return spectra.shape(length, settings.stft, settings.audio.sample_rate_hz)
+
+
+def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> Plan:
+    """Plan of a build: listed, filtered, split, group leaks proved, items assigned to shards.
+
+    Raises CorpusError where the source is not the corpus, ManifestError where the manifest asks for the impossible.
+    """
+    module = corpora.load(manifest.corpus)
+    recordings = _listed(module, source)
+    recordings = _selected(recordings, manifest)
+    assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
+    groups = splits.group_names(recordings, manifest.split)
+    promised = splits.kept_whole(manifest.split)
+    attributes = _vocabulary(recordings)
+    _check_attributes(manifest, attributes)
+    pool = _noise_pool(manifest, noise_source)
+    root = corpora.root(module, source)
+    return Plan(
+        manifest=manifest,
+        corpus=module,
+        root=root,
+        recordings=tuple(recordings),
+        assigned=assigned,
+        groups=dict(zip((r.id for r in recordings), groups, strict=True)),
+        proof=tuple(leaks.prove(recordings, assigned, module.GROUPS, promised)),
+        attributes=attributes,
+        tasks=_tasks(manifest, root, recordings, assigned, pool),
+        noise=pool,
+        listing=_listing(recordings, assigned, pool),
+    )
+
+
+def _listed(module: ModuleType, source: Path) -> list[Recording]:
+    recordings = list(module.recordings(source))
+    seen: set[str] = set()
+    for recording in recordings:
+        if recording.id in seen:
+            raise CorpusError(
+                source, f"two recordings with the id {recording.id}", "ids that differ", "rename one of the files"
+            )
+        seen.add(recording.id)
+    return recordings
+
+
+def _selected(recordings: list[Recording], manifest: Manifest) -> list[Recording]:
+    recordings = selection.keep(recordings, manifest.keep)
+    if manifest.balance != "none":
+        recordings = selection.balance(recordings, manifest.balance, manifest.seed)
+    if manifest.subset != "none":
+        outer = splits.assign(recordings, manifest.subset.split, manifest.seed, manifest.subset.target)
+        recordings = [recording for recording in recordings if outer[recording.id] == manifest.subset.part]
+    if not recordings:
+        raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
+    return recordings
+
+
+def _vocabulary(recordings: Sequence[Recording]) -> dict[str, list[str]]:
+    values: dict[str, set[str]] = {}
+    for recording in recordings:
+        for name, value in recording.attributes.items():
+            values.setdefault(name, set()).add(value)
+    return {name: sorted(found) for name, found in sorted(values.items())}
+
+
+def _check_attributes(manifest: Manifest, attributes: Mapping[str, list[str]]) -> None:
+    for name in manifest.nuisances:
+        if name not in attributes:
+            raise ManifestError(
+                "nuisances",
+                f"no recording has '{name}'",
+                f"attributes of the corpus: {', '.join(attributes)}",
+                "choose among those",
+            )
+    if len(attributes[manifest.target]) < 2:  # noqa: PLR2004 - a task needs two classes
+        raise ManifestError(
+            "target",
+            f"'{manifest.target}' has one value only",
+            "two classes or more",
+            "widen keep, or choose another target",
+        )
+
+
+def _noise_pool(manifest: Manifest, noise_source: Path | None) -> NoisePool | None:
+    if manifest.noise == "none":
+        return None
+    if noise_source is None:
+        raise ManifestError(
+            manifest.name,
+            f"it mixes noise from {manifest.noise.corpus} and no noise folder was given",
+            "the folder of that corpus",
+            "add --noise-source DIR",
+        )
+    module = corpora.load(manifest.noise.corpus)
+    found = selection.keep(_listed(module, noise_source), manifest.noise.keep)
+    by_split = noise.assign_noise(found, manifest.noise.split, manifest.seed)
+    return NoisePool(corpora.root(module, noise_source), {name: tuple(files) for name, files in by_split.items()})
+
+
+def _tasks(
+    manifest: Manifest, root: Path, recordings: Sequence[Recording], assigned: Mapping[str, str], pool: NoisePool | None
+) -> tuple[Task, ...]:
+    """Shards of each split, its recordings in a seeded random order."""
+    tasks: list[Task] = []
+    size = manifest.store.recordings_per_shard
+    for split in splits.SPLITS:
+        members = [recording for recording in recordings if assigned[recording.id] == split]
+        order = seeds.generator(manifest.seed, "order", split).permutation(len(members)).tolist()
+        pieces = [order[start : start + size] for start in range(0, len(order), size)]
+        for number, piece in enumerate(pieces):
+            tasks.append(
+                Task(
+                    number=len(tasks),
+                    split=split,
+                    file=f"shards/{split}-{number:05d}-of-{len(pieces):05d}.h5",
+                    root=root,
+                    recordings=tuple(members[place] for place in piece),
+                    manifest=manifest,
+                    noise_root=pool.root if pool else None,
+                    noises=pool.by_split[split] if pool else (),
+                )
+            )
+    return tuple(tasks)
+
+
+def _listing(recordings: Sequence[Recording], assigned: Mapping[str, str], pool: NoisePool | None) -> str:
+    """Digest of what was listed: the same source, unpacked anywhere, has the same."""
+    digest = hashlib.sha256()
+    for r in recordings:
+        digest.update(
+            f"{r.id}\t{r.path}\t{r.start_s}\t{r.length_s}\t{sorted(r.attributes.items())}\t{assigned[r.id]}\n".encode()
+        )
+    for split, files in sorted(pool.by_split.items()) if pool else ():
+        for r in files:
+            digest.update(f"noise\t{split}\t{r.id}\t{r.path}\n".encode())
+    return digest.hexdigest()

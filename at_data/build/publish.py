@@ -1,0 +1,219 @@
+"""Summaries of all shards -> the tables and the header of a dataset folder."""
+
+import csv
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+from jaxtyping import Int64
+
+from at_data import shards
+from at_data.build.plan import Plan
+from at_data.build.work import Finish, Row, Summary, row_order
+from at_data.recordings import Recording
+from at_data.stages import leaks, spectra, splits
+
+LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One item of the dataset: its recording, its row in the summary, and where it stands."""
+
+    recording: Recording
+    row: Row
+    part_row: int
+
+    @property
+    def id(self) -> str:
+        """Segment id."""
+        return f"{self.recording.id}#{self.row.segment}"
+
+
+def without(
+    summary: Summary, recordings: Sequence[Recording], dropped: Mapping[str, str], seed: int, file: str
+) -> list[Kept]:
+    """Items of a shard in their final order, less the recordings dropped."""
+    order = row_order(seed, file, len(summary.rows)).tolist()
+    kept = (Kept(recordings[summary.rows[place].recording], summary.rows[place], place) for place in order)
+    return [item for item in kept if item.recording.id not in dropped]
+
+
+def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:
+    """Scale measured over the training items, summed in their order."""
+    if kind == "none":
+        return spectra.Scale(0.0, 1.0)
+    total = spectra.Sums(0, 0.0, 0.0)
+    for item in items:
+        total += spectra.Sums(*item.row.sums)
+    return spectra.scale_of(total)
+
+
+def finish_tasks(plan: Plan, items: Sequence[Sequence[Kept]], scale: spectra.Scale) -> list[Finish]:
+    """What is left to do for every shard."""
+    codes = {name: {value: code for code, value in enumerate(values)} for name, values in plan.attributes.items()}
+    store = plan.manifest.store
+    return [
+        Finish(
+            number=task.number,
+            file=task.file,
+            rows=np.array([item.part_row for item in kept], np.int64),
+            columns={name: _column(kept, name, known) for name, known in codes.items()},
+            ids=[item.id for item in kept],
+            scale=scale,
+            digest=plan.manifest.digest,
+            target=plan.manifest.target,
+            dtype=store.dtype,
+            compression=store.compression,
+            shape=plan.shape,
+        )
+        for task, kept in zip(plan.tasks, items, strict=True)
+    ]
+
+
+def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[np.ndarray, "items"]:
+    values = (item.recording.attributes.get(name) for item in kept)
+    return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
+
+
+def header(
+    plan: Plan,
+    items: Sequence[Sequence[Kept]],
+    hashes: Sequence[str],
+    scale: spectra.Scale,
+    left_out: Sequence[Mapping[str, str]],
+) -> shards.Header:
+    """Header of the finished dataset; nothing in it depends on when, where or by how many workers it was built."""
+    manifest = plan.manifest
+    counts = dict.fromkeys(splits.SPLITS, 0)
+    classes: dict[str, Counter[str]] = {name: Counter() for name in splits.SPLITS}
+    for task, kept in zip(plan.tasks, items, strict=True):
+        counts[task.split] += len(kept)
+        classes[task.split].update(item.recording.attributes[manifest.target] for item in kept)
+    return shards.Header(
+        format=shards.FORMAT,
+        name=manifest.name,
+        digest=manifest.digest,
+        listing=plan.listing,
+        manifest=manifest.model_dump(mode="json"),
+        licence=plan.corpus.LICENCE,
+        source=plan.corpus.SOURCE,
+        citation=plan.corpus.CITATION,
+        target=manifest.target,
+        nuisances=list(manifest.nuisances),
+        attributes=dict(plan.attributes),
+        frames=plan.shape[0],
+        bins=plan.shape[1],
+        dtype=manifest.store.dtype,
+        compression=manifest.store.compression,
+        scaling=shards.MeasuredScale(mean=scale.mean, std=scale.std),
+        counts=counts,
+        class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},
+        hours={name: count * manifest.segment.length_s / 3600 for name, count in counts.items()},
+        left_out=dict(sorted(Counter(entry["kind"] for entry in left_out).items())),
+        noise=_noise_summary([item.row for kept in items for item in kept]),
+        shards=[
+            shards.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
+            for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
+        ],
+        versions=_versions(),
+    )
+
+
+def _noise_summary(rows: Sequence[Row]) -> dict[str, float | int] | None:
+    """Achieved levels of the noise over all items: least, mean, greatest; and how many items clip."""
+    mixed = [row.mixing for row in rows if row.mixing is not None]
+    if not mixed:
+        return None
+    summary: dict[str, float | int] = {"items": len(mixed)}
+    for column in ("level_achieved_dbfs", "snr_achieved_db", "speech_level_dbfs", "peak"):
+        values = np.array([mixing[column] for mixing in mixed], np.float64)
+        values = values[np.isfinite(values)]
+        if len(values):
+            summary |= {
+                f"{column}_min": values.min().item(),
+                f"{column}_mean": values.mean().item(),
+                f"{column}_max": values.max().item(),
+            }
+    summary["clipped_items"] = sum(mixing["clipped"] > 0 for mixing in mixed)
+    summary["clipped_samples"] = sum(mixing["clipped"] for mixing in mixed)
+    return summary
+
+
+def _versions() -> dict[str, str]:
+    """Versions of all that touches a value; of Python only the minor one."""
+    named = {name: version(name) for name in LIBRARIES}
+    named["libsndfile"] = soundfile.__libsndfile_version__
+    named["python"] = ".".join(platform.python_version_tuple()[:2])
+    return dict(sorted(named.items()))
+
+
+def write_index(path: Path, plan: Plan, items: Sequence[Sequence[Kept]], hashes: Mapping[str, str]) -> None:
+    """`index.parquet`: one row per item, in shard order."""
+    length_s = plan.manifest.segment.length_s
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("id", "recording", "path", "start_s", "stop_s", "split", "shard", "row", "waveform")
+    }
+    attributes: dict[str, list[str | None]] = {f"attribute.{name}": [] for name in plan.attributes}
+    mixings: list[dict[str, Any] | None] = []
+    for task, kept in zip(plan.tasks, items, strict=True):
+        for place, item in enumerate(kept):
+            recording = item.recording
+            start_s = (recording.start_s or 0.0) + item.row.start_s
+            values = (
+                item.id,
+                recording.id,
+                recording.path,
+                start_s,
+                start_s + length_s,
+                task.split,
+                task.file,
+                place,
+                hashes[recording.id],
+            )
+            for column, value in zip(columns.values(), values, strict=True):
+                column.append(value)
+            for name, column in attributes.items():
+                column.append(recording.attributes.get(name.removeprefix("attribute.")))
+            mixings.append(item.row.mixing)
+    table = pa.table(columns | attributes | _noise_columns(mixings))
+    pq.write_table(table, path, compression="zstd")
+
+
+def _noise_columns(mixings: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    first = next((mixing for mixing in mixings if mixing is not None), None)
+    if first is None:
+        return {}
+    return {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
+
+
+def write_splits(path: Path, plan: Plan, present: set[str]) -> None:
+    """`splits.csv`: recording id, split and group; shippable where the audio is not."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "split", "group"))
+        writer.writerows(
+            (recording.id, plan.assigned[recording.id], plan.groups[recording.id])
+            for recording in plan.recordings
+            if recording.id in present
+        )
+
+
+def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
+    """`leaks.json`: the proof, a line for every pair of splits and key."""
+    path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+
+
+def write_quarantine(path: Path, left_out: Iterable[Mapping[str, str]]) -> None:
+    """`quarantine.jsonl`: everything left out, and why."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in left_out)

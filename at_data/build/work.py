@@ -1,0 +1,214 @@
+"""One shard: a task in, a file and numbers out. Runs in any process, on any machine, with the same bytes."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+from at_data import seeds, shards
+from at_data.build.plan import Task
+from at_data.errors import AudioError, CorpusError
+from at_data.recordings import Recording, Segment, samples_in
+from at_data.stages import audio, noise, segments, spectra
+
+BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
+REDRAWS = 16  # placements tried before a noise is called silent
+NOISE_BYTES = 64 << 20  # noise waveforms a worker keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a shard's summary says of one item."""
+
+    recording: int
+    segment: int
+    start_s: float
+    sums: tuple[int, float, float]
+    mixing: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of one task, without arrays: rows in the order of the part file, hashes and losses by recording."""
+
+    rows: list[Row]
+    waveforms: dict[str, str]
+    left_out: list[dict[str, str]]
+
+    @property
+    def bad(self) -> int:
+        """Recordings that could not be used; those the manifest drops are not among them."""
+        return sum(entry["kind"] == "bad" for entry in self.left_out)
+
+
+def part_path(work: Path, number: int) -> Path:
+    """Unscaled float32 items of a task, in the work folder."""
+    return work / "parts" / f"{number:05d}.f32"
+
+
+def summary_path(work: Path, number: int) -> Path:
+    """Summary of a task; written last, so its presence says the part is whole."""
+    return work / "parts" / f"{number:05d}.json"
+
+
+def build_part(task: Task, work: Path) -> int:
+    """Number of recordings left out; the task's spectrograms stand in its part file, its numbers in its summary."""
+    rows: list[Row] = []
+    hashes: dict[str, str] = {}
+    left_out: list[dict[str, str]] = []
+    path = part_path(work, task.number)
+    with path.open("wb") as file:
+        for number, recording in enumerate(task.recordings):
+            try:
+                for segment, values in items(task, recording, hashes, left_out):
+                    file.write(values.data)
+                    sums = spectra.measure(values)
+                    start_s = segment.start / task.manifest.audio.sample_rate_hz
+                    mixing = None if segment.mixing is None else asdict(segment.mixing)  # type: ignore[call-overload]
+                    rows.append(Row(number, segment.index, start_s, (sums.count, sums.total, sums.squares), mixing))
+            except AudioError as error:
+                left_out.append(_entry(recording.id, "bad", error))
+    summary = Summary(rows, hashes, left_out)
+    _write_atomically(summary_path(work, task.number), json.dumps(asdict(summary), allow_nan=True))
+    return summary.bad
+
+
+def read_summary(work: Path, number: int) -> Summary:
+    """Summary a finished part left."""
+    raw = json.loads(summary_path(work, number).read_text(encoding="utf-8"))
+    rows = [Row(r["recording"], r["segment"], r["start_s"], tuple(r["sums"]), r["mixing"]) for r in raw["rows"]]
+    return Summary(rows, raw["waveforms"], raw["left_out"])
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What turns a part into its shard: rows to take in order, their columns and ids, and the scale of all."""
+
+    number: int
+    file: str
+    rows: Int64[np.ndarray, "items"]
+    columns: dict[str, Int64[np.ndarray, "items"]]
+    ids: list[str]
+    scale: spectra.Scale
+    digest: str
+    target: str
+    dtype: str
+    compression: str
+    shape: tuple[int, int]
+
+
+def finish_shard(task: Finish, work: Path) -> str:
+    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
+    final = work / task.file
+    partial = final.with_suffix(".h5.partial")
+    digest = shards.write_shard(
+        partial,
+        task.digest,
+        _scaled(task, part_path(work, task.number)),
+        (len(task.rows), *task.shape),
+        task.columns,
+        task.ids,
+        target=task.target,
+        dtype=task.dtype,
+        compression=task.compression,
+    )
+    partial.replace(final)
+    part_path(work, task.number).unlink()
+    return digest
+
+
+def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
+    """Seeded order of a shard's rows, so that segments of one recording do not stand in a row."""
+    return seeds.generator(seed, "rows", file).permutation(rows).astype(np.int64)
+
+
+def items(
+    task: Task, recording: Recording, hashes: dict[str, str], left_out: list[dict[str, str]]
+) -> Iterator[tuple[Segment, Float[np.ndarray, "frames bins"]]]:
+    """Segments of one recording and their magnitudes; what is left out is noted."""
+    settings = task.manifest
+    rate = settings.audio.sample_rate_hz
+    samples, from_hz = audio.decode(task.root / recording.path, recording)
+    hashes[recording.id] = audio.waveform_hash(samples, from_hz)
+    cut = segments.cut(recording, audio.resample(samples, from_hz, settings.audio), settings.segment, rate)
+    if not cut:
+        left_out.append(
+            {"id": recording.id, "kind": "dropped", "reason": f"shorter than {settings.segment.length_s:g} s"}
+        )
+    for piece in cut:
+        segment = piece
+        if settings.noise != "none":
+            try:
+                segment = _noisy(task, settings.noise, piece)
+            except AudioError as error:
+                left_out.append(_entry(piece.id, "bad", error))
+                continue
+        yield segment, spectra.magnitude(segment.samples, settings.stft, rate)
+
+
+def _noisy(task: Task, mix: noise.Mix, segment: Segment) -> Segment:
+    """The segment with noise: drawn for its id alone, and drawn again while what was drawn is silent."""
+    assert task.noise_root is not None, "a plan that mixes noise has a folder of it"
+    audio_settings = task.manifest.audio
+    dice = seeds.generator(task.manifest.seed, "noise", segment.id)
+    for _ in range(REDRAWS):
+        placement = noise.draw(dice, mix, task.noises)
+        waveform = _noise_waveform(task.noise_root, placement.noise, audio_settings)
+        excerpt = noise.excerpt(waveform, placement, mix, segment.samples.size, audio_settings.sample_rate_hz)
+        if not noise.silent(excerpt):
+            break
+    return noise.mix(segment, excerpt, placement, mix)
+
+
+class _Waveforms:
+    """Noise waveforms read lately, up to a number of bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held: OrderedDict[tuple[Path, str, audio.Audio], Float32[np.ndarray, "time"]] = OrderedDict()
+
+    def get(self, root: Path, recording: Recording, settings: audio.Audio) -> Float32[np.ndarray, "time"]:
+        key = (root, recording.id, settings)
+        if key not in self.held:
+            self.held[key] = audio.load(root, recording, settings)
+            while len(self.held) > 1 and sum(samples.nbytes for samples in self.held.values()) > self.limit_bytes:
+                self.held.popitem(last=False)
+        self.held.move_to_end(key)
+        return self.held[key]
+
+
+_WAVEFORMS = _Waveforms(NOISE_BYTES)  # one per worker process
+
+
+def _noise_waveform(root: Path, recording: Recording, settings: audio.Audio) -> Float32[np.ndarray, "time"]:
+    """Waveform of a noise; a noise that cannot be read ends the build, for its absence would change every draw."""
+    try:
+        return _WAVEFORMS.get(root, recording, settings)
+    except AudioError as error:
+        raise CorpusError(
+            root / recording.path, error.came, error.expected, "mend or remove this noise file"
+        ) from error
+
+
+def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frames bins"]]:
+    if not len(task.rows):
+        return
+    raw = np.memmap(part, np.float32, "r").reshape(-1, *task.shape)
+    for start in range(0, len(task.rows), BLOCK):
+        block = np.asarray(raw[task.rows[start : start + BLOCK]])
+        yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)
+
+
+def _entry(item: str, kind: str, error: AudioError) -> dict[str, str]:
+    return {"id": item, "kind": kind, "reason": f"{error.came}; expected {error.expected}", "todo": error.todo}
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

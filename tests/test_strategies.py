@@ -1,0 +1,134 @@
+"""What each strategy does to the weights, and which orthogonal runs are refused."""
+
+import json
+
+import pytest
+import torch
+import toy
+from toy_runs import Said, kill, same, weights
+
+from at_data.errors import CheckpointError, ConfigError
+from at_data.shards import open_dataset
+from at_train import results, run
+from at_train.run import fit
+
+pytest_plugins = ["toy_runs"]
+
+
+def convolutions(named):
+    return {name: tensor for name, tensor in named.items() if name.startswith("features")}
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Weights of the network as the first step finds them, by a run that ends there."""
+
+    class Begun(Exception):  # noqa: N818 - a signal
+        pass
+
+    def look(words, out, settings):
+        seen = {}
+
+        def grab(training, progress):
+            seen.update({name: tensor.clone() for name, tensor in training.network.state_dict().items()})
+            raise Begun
+
+        monkeypatch.setattr(run, "_train", grab)
+        with pytest.raises(Begun):
+            fit(words, out, settings, "cpu")
+        return seen
+
+    return look
+
+
+def test_init_copies_every_convolution_and_draws_the_rest_as_none_does(words, speaker, tmp_path, start):
+    begun = start(words, tmp_path / "init", toy.settings(strategy="init", orthogonal=[str(speaker)]))
+    drawn = start(words, tmp_path / "none", toy.settings())
+    assert len(convolutions(begun)) == 26
+    assert same(convolutions(begun), convolutions(weights(speaker, "best")))
+    assert not same(convolutions(begun), convolutions(drawn))
+    rest = begun.keys() - convolutions(begun).keys()
+    assert all(torch.equal(begun[name], drawn[name]) for name in rest)
+
+
+def test_freeze_keeps_the_layers_up_to_the_one_named_and_trains_the_others(words, speaker, tmp_path):
+    settings = toy.settings(strategy="freeze", orthogonal=[str(speaker)], layers=["conv4"])
+    fit(words, tmp_path / "r", settings, "cpu")
+    ours, theirs = weights(tmp_path / "r"), weights(speaker, "best")
+    moved = {name.split(".")[1] for name in convolutions(ours) if not torch.equal(ours[name], theirs[name])}
+    assert moved == {f"conv{number}" for number in range(5, 14)}
+
+
+def test_anti_starts_as_none_does_and_learns_something_else(words, speaker, anti, tmp_path, start):
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv3", "conv5"]}
+    drawn = start(words, tmp_path / "none", toy.settings())
+    assert same(start(words, tmp_path / "anti", toy.settings(**given)), drawn)
+    assert all(result.values["at_loss"] > 0 for result in results.read(anti))
+
+
+def test_anti_transfer_pulls_the_maps_apart(words, speaker, tmp_path):
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv5"], "epochs": 4, "selection": "last"}
+    for name, beta in (("apart", 20.0), ("alike", -20.0)):
+        fit(words, tmp_path / name, toy.settings(**given, beta=beta), "cpu")
+    last = {
+        name: results.read(tmp_path / name)[-1].values["at_loss"] / beta
+        for name, beta in (("apart", 20), ("alike", -20))
+    }
+    assert last["apart"] < last["alike"]
+
+
+def test_dual_starts_from_the_anti_run_and_differs_from_the_second(words, speaker, anti, tmp_path, start):
+    given = {"strategy": "dual", "orthogonal": [str(anti), str(speaker)], "layers": ["conv5"]}
+    begun = start(words, tmp_path / "start", toy.settings(**given))
+    assert same(convolutions(begun), convolutions(weights(anti, "best")))
+
+
+def test_dual_refuses_a_first_run_that_was_not_trained_with_anti(words, speaker, tmp_path):
+    given = {"strategy": "dual", "orthogonal": [str(speaker), str(speaker)], "layers": ["conv5"]}
+    with pytest.raises(ConfigError, match="trained with strategy 'none'; expected a run trained with 'anti'"):
+        fit(words, tmp_path / "r", toy.settings(**given), "cpu")
+
+
+def test_the_run_remembers_its_orthogonal_network_and_what_it_has_seen(anti, speaker):
+    (entry,) = json.loads((anti / "run.json").read_text())["orthogonal"]
+    assert entry["digest"] == json.loads((speaker / "run.json").read_text())["digest"]
+    assert entry["target"] == "speaker"
+    assert entry["seen"] == {"valid": 0, "test": 0}
+
+
+def test_an_orthogonal_network_that_saw_test_items_is_warned_of(words, tmp_path):
+    leaky = toy.dataset(tmp_path / "leaky", target="speaker", digest="c" * 64)
+    fit(leaky, tmp_path / "o", toy.settings(epochs=1), "cpu")
+    ids = tmp_path / "o" / "train_ids.txt"
+    seen = [item.replace("#0", "#7") for item in open_dataset(words).split("test").ids[:3]]  # other segments of them
+    ids.write_text(ids.read_text() + "".join(f"{item}\n" for item in seen))
+    said = Said()
+    settings = toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")], epochs=1)
+    facts = fit(words, tmp_path / "r", settings, "cpu", said)
+    assert facts["orthogonal"][0]["seen"] == {"valid": 0, "test": 3}
+    assert any("was trained on 3 test items" in text for text in said.texts)
+
+
+def test_an_unknown_layer_is_refused_with_the_nearest(words, speaker, tmp_path):
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv_5"]}
+    with pytest.raises(ConfigError, match="unknown layer 'conv_5', did you mean 'conv5'"):
+        fit(words, tmp_path / "r", toy.settings(**given), "cpu")
+
+
+@pytest.mark.parametrize("what", ["absent", "empty", "running", "width", "stft"])
+def test_an_orthogonal_run_that_does_not_fit_is_refused_and_nothing_is_written(words, speaker, tmp_path, what):
+    folder, width = tmp_path / "o", toy.WIDTH
+    if what == "empty":
+        folder.mkdir()
+    elif what == "running":
+        kill(words, folder, 8, 0)
+    elif what == "stft":
+        manifest = {"corpus": "toy", "audio": toy.AUDIO, "stft": {**toy.STFT, "window": "hann"}}
+        fit(toy.dataset(tmp_path / "d", manifest=manifest), folder, toy.settings(epochs=1), "cpu")
+    elif what == "width":
+        folder, width = speaker, 2 * toy.WIDTH
+    said = {"absent": "no run.json", "empty": "no run.json", "running": "a run that is running", "stft": "window hann"}
+    settings = toy.settings(strategy="init", orthogonal=[str(folder)], width=width)
+    with pytest.raises(CheckpointError, match=said.get(what, "--width")):
+        fit(words, tmp_path / "r", settings, "cpu")
+    assert not (tmp_path / "r").exists()

@@ -1,0 +1,99 @@
+"""Toy datasets and finished runs on them, made once for all tests that ask for them."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import toy
+import torch
+
+from at_train import checkpoints
+from at_train.run import Silent, fit
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import toy
+from at_train import run
+
+class Killer(run.Silent):
+    steps = 0
+    def step(self):
+        self.steps += 1
+        if self.steps == {step}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def save(path, checkpoint, real=run.checkpoints.save):
+    if path.name == "best.pt" and checkpoint.epoch == {unsaved_best}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path, checkpoint)
+
+run.checkpoints.save = save
+run.fit(Path({data!r}), Path({out!r}), toy.settings(epochs=3), "cpu", Killer())
+"""
+
+
+def kill(words, out, step, unsaved_best=0):
+    """A run of three epochs, killed before a training step or before the best weights of an epoch are saved."""
+    script = KILLED.format(
+        tests=str(Path(toy.__file__).parent), data=str(words), out=str(out), step=step, unsaved_best=unsaved_best
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+def weights(folder, which="last"):
+    return checkpoints.load(folder / "checkpoints" / f"{which}.pt").weights
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class Said(Silent):
+    """Progress that keeps what it was told."""
+
+    def __init__(self):
+        self.texts = []
+
+    def say(self, text):
+        self.texts.append(text)
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory):
+    return toy.dataset(tmp_path_factory.mktemp("data") / "words", digest="a" * 64)
+
+
+@pytest.fixture(scope="session")
+def speakers(tmp_path_factory):
+    return toy.dataset(tmp_path_factory.mktemp("data") / "speakers", target="speaker", digest="b" * 64)
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory, words):
+    out = tmp_path_factory.mktemp("runs") / "plain"
+    fit(words, out, toy.settings(epochs=3), "cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
+def speaker(tmp_path_factory, speakers):
+    out = tmp_path_factory.mktemp("runs") / "speaker"
+    fit(speakers, out, toy.settings(), "cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
+def anti(tmp_path_factory, words, speaker):
+    out = tmp_path_factory.mktemp("runs") / "anti"
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv3", "conv5"]}
+    fit(words, out, toy.settings(**given), "cpu")
+    return out

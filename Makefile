@@ -7,6 +7,8 @@ DEMO   ?= demo
 SOURCES ?= ../shared/data
 OUT    ?= datasets
 STAMP  := $(VENV)/.installed
+# a sixteenth of the paper's VGG16, so that a laptop trains it in a minute
+DEMO_FIT := --width 0.0625 --epochs 25 --seed 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types bench datasets clean
@@ -18,11 +20,26 @@ help: ## Show what can be made
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV): a few minutes the first time'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,compress,dev]'
 	@touch $@
 
-demo: $(STAMP) ## Make a small corpus, two datasets, three networks and a report that compares them
-	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh $(DEMO)
+demo: export PATH := $(abspath $(BIN)):$(PATH)
+demo: $(STAMP) ## Make a small corpus, two datasets, three networks and a report that compares two of them
+	@rm -rf $(DEMO)
+	@echo '[1/6] a corpus: 20 synthetic voices say ten digits; the training voices mostly keep to digits of their own'
+	at-prepare synth $(DEMO)/corpus --speakers 20 --takes 5 --correlation 0.8
+	@echo '[2/6] two datasets: which digit is said, by voices never heard in training; and which training voice says it'
+	at-prepare synth_digits --source $(DEMO)/corpus --out $(DEMO)/datasets
+	@echo '[3/6] a network that knows the voices'
+	at-train fit $(DEMO)/datasets/synth_speaker-* --out $(DEMO)/runs/speaker $(DEMO_FIT)
+	@echo '[4/6] a plain network for the digits'
+	at-train fit $(DEMO)/datasets/synth_word_by_speaker-* --out $(DEMO)/runs/plain $(DEMO_FIT)
+	@echo '[5/6] the same, kept unlike the voice network by anti-transfer at its fifth layer'
+	at-train fit $(DEMO)/datasets/synth_word_by_speaker-* --out $(DEMO)/runs/anti $(DEMO_FIT) \
+	  --strategy anti --orthogonal $(DEMO)/runs/speaker --layer conv5
+	@echo '[6/6] the report'
+	at-train report $(DEMO)/runs/plain $(DEMO)/runs/anti --out $(DEMO)/report
 
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses 2

@@ -52,6 +52,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def is_rescaled(self) -> bool:
+        """Whether values differ from the stored ones."""
+        return (self.gain, self.offset) != (1.0, 0.0)
+
     @cached_property
     def ids(self) -> list[str]:
         """Item ids, in the order of `rows`."""
@@ -219,7 +224,7 @@ def _batches(
 ) -> Iterator[Batch]:
     """Batches at these places of the split, by the fastest way the device and the split's size allow."""
     chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
-    if device.type == "cuda" and _fits(split, device):
+    if not _stays_on_disk(split, device):
         values = _resident(split, places, batch_size, device)
     elif device.type == "cuda":
         values = _pinned(split, chunks, device)
@@ -232,9 +237,7 @@ def _batches(
     ids = split.ids
     for number, (chunk, block) in enumerate(zip(chunks, values, strict=True)):
         here = slice(number * batch_size, number * batch_size + len(chunk))
-        scaled = (
-            block.float() if (split.gain, split.offset) == (1.0, 0.0) else block.float() * split.gain + split.offset
-        )
+        scaled = block.float() * split.gain + split.offset if split.is_rescaled else block.float()
         batch = {name: column[here] for name, column in codes.items()}
         yield Batch(scaled.unsqueeze(1), batch.pop(""), batch, [ids[place] for place in chunk.tolist()])
 
@@ -243,10 +246,12 @@ def _read(split: Split, places: Int64[np.ndarray, "batch"]) -> Float32[np.ndarra
     return split.reader.read(split.rows[places], np.empty((len(places), *split.reader.shape), np.float32))
 
 
-def _fits(split: Split, device: torch.device) -> bool:
-    """Whether the split lives on the GPU already, or may."""
+def _stays_on_disk(split: Split, device: torch.device) -> bool:
+    """Whether items are read when they are needed: always without a GPU, and for a split that would crowd it."""
+    if device.type != "cuda" or str(device) in split.held:
+        return device.type != "cuda"
     size = len(split) * split.reader.dtype.itemsize * int(np.prod(split.reader.shape))
-    return str(device) in split.held or size <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]
+    return size > GPU_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def _resident(

@@ -55,14 +55,26 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """File that holds a checkpoint; a crash at any moment leaves the earlier one or the new one, whole."""
+    """File that holds a checkpoint; a crash at any moment leaves the earlier one or the new one, whole.
+
+    CheckpointError, with the earlier one kept, when it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
-    with partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content, "facts": asdict(checkpoint.facts)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **content, "facts": asdict(checkpoint.facts)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch tells a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            path,
+            f"cannot be written ({_short(error)})",
+            "room on the disk and leave to write",
+            "make room; the same command carries on after the last whole epoch",
+        ) from error
 
 
 def load(path: Path) -> Checkpoint:
@@ -80,9 +92,8 @@ def load(path: Path) -> Checkpoint:
             path, "no such file", "a checkpoint", "name a run folder that `at-train fit` finished"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, BadZipFile, UnpicklingError) as error:
-        reason = str(error).strip().split("\n", 1)[0][:120] or type(error).__name__
         raise CheckpointError(
-            path, f"cannot be read ({reason})", "a whole checkpoint", "train the run again in a new folder"
+            path, f"cannot be read ({_short(error)})", "a whole checkpoint", "train the run again in a new folder"
         ) from error
     if checkpoint is None:
         raise CheckpointError(
@@ -196,6 +207,10 @@ def _convolution_weights(network: Network) -> dict[str, torch.Tensor]:
         for layer, module in network.convolutions().items()
         for name, tensor in module.state_dict(keep_vars=True).items()
     }
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:120] or type(error).__name__
 
 
 def _plain(value: object) -> str:

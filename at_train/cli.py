@@ -90,7 +90,7 @@ def cli() -> None:
 @DEVICE
 @click.pass_context
 def fit(
-    context: click.Context, dataset: Path, out: Path, config_file: Path | None, device: str, **_settings: Any
+    context: click.Context, /, dataset: Path, out: Path, config_file: Path | None, device: str, **_settings: Any
 ) -> None:
     """Train a network on DATASET, score it on every split, and write all of it into a run folder.
 
@@ -144,9 +144,12 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
 @click.option("--out", required=True, type=FOLDER, help="Folder that receives index.html and its pictures.")
 def report(runs: tuple[Path, ...], out: Path) -> None:
     """Compare RUNS in a table, curves and confusion matrices: one HTML page that opens from disk, and its pictures."""
-    from at_train.report import page  # noqa: PLC0415 - matplotlib, which --help does not need
+    from at_train import report as reports  # noqa: PLC0415 - matplotlib, which --help does not need
+    from at_train import results  # noqa: PLC0415 - numpy, likewise
 
-    click.echo(page.write(list(runs), out))
+    page = reports.report(runs, out)
+    click.echo(reports.comparison_text([results.load_run(run) for run in runs]))
+    click.echo(f"wrote {page}")
 
 
 @cli.command("list", epilog="Example: at-train list --json")

@@ -89,8 +89,7 @@ def evaluate(
 def generators(device: torch.device, seed: int, purpose: str) -> Iterator[None]:
     """Torch's generators seeded for one purpose, and put back afterwards."""
     number = int.from_bytes(hashlib.blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=8).digest(), "big") >> 1
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    with torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type):
+    with torch.random.fork_rng([device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(number)
         yield
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from at_data.errors import ConfigError
+from at_data.errors import CheckpointError, ConfigError
 from at_train import checkpoints, config, environment, loop, networks, results, run_folder, scores, strategies
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Batch, Data, epoch_batches, sequential_batches
@@ -96,12 +97,27 @@ def fit(
         return begun
     training = _prepare(out, digest, settings, data, others, place)
     facts = begun or _facts(training, dataset, others)
-    _lay_out(training, facts)
-    _warn(progress, facts, data)
-    if training.done:
-        progress.say(f"{out}: carrying on after epoch {training.done}")
-    stopped = _train(training, progress)
-    return _finish(training, facts, stopped)
+    with _writing(out):
+        _lay_out(training, facts)
+        _warn(progress, facts, data)
+        if training.done:
+            progress.say(f"{out}: carrying on after epoch {training.done}")
+        stopped = _train(training, progress)
+        return _finish(training, facts, stopped)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Within it a full or forbidden disk is told as CheckpointError."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            error.filename or out,
+            f"cannot be used ({error.strerror or error})",
+            "room on the disk and leave to write",
+            "mend that; the same command carries on after the last whole epoch",
+        ) from error
 
 
 def _check(settings: Settings, data: Data) -> None:
@@ -169,6 +185,10 @@ def _resume(training: _Training) -> None:
 def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogonal]) -> dict[str, Any]:
     """What `run.json` says of a run that begins."""
     data, header = training.data, training.data.header
+    corpus, held_out = (
+        header.manifest["corpus"],
+        {name: data.splits[name].ids for name in data.splits if name != "train"},
+    )
     return {
         "digest": training.digest,
         "name": training.out.resolve().name,
@@ -176,7 +196,7 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
         "dataset": {
             "name": header.name,
             "digest": header.digest,
-            "corpus": header.manifest["corpus"],
+            "corpus": corpus,
             "target": data.target,
             "classes": list(data.classes),
             "counts": {name: len(split) for name, split in data.splits.items()},
@@ -184,7 +204,7 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
             "nuisances": list(data.splits["train"].nuisances),
         },
         "dataset_folder": str(dataset),
-        "orthogonal": [other.entry(data) for other in others],
+        "orthogonal": [other.entry(corpus, held_out) for other in others],
         "state": "running",
         "best_epoch": None,
         "epochs_run": 0,

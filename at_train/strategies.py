@@ -1,13 +1,12 @@
 """What another network is used for: nothing, its weights, or to differ from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from at_data.errors import ConfigError
 from at_train import checkpoints, run_folder
-from at_train.batches import Data
 from at_train.checkpoints import Facts
 from at_train.config import Settings
 from at_train.losses import AntiTransfer
@@ -26,24 +25,20 @@ class Orthogonal:
         """File with the weights it is scored by."""
         return checkpoints.selected(self.folder, self.facts["settings"]["selection"])
 
-    def seen(self, data: Data) -> dict[str, int]:
-        """Items of each held-out split that come from recordings this network was trained on.
+    def seen(self, corpus: str, ids: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        """Items of each split of another dataset that come from recordings this network was trained on.
 
-        Ids are those of the corpus, so the count is zero where the corpora differ.
+        Ids are those of the corpus, so every count is zero where the corpora differ.
         """
-        names = ("valid", "test")
-        if self.facts["dataset"]["corpus"] != data.header.manifest["corpus"]:
-            return dict.fromkeys(names, 0)
+        if self.facts["dataset"]["corpus"] != corpus:
+            return dict.fromkeys(ids, 0)
         taught = {_recording(line) for line in (self.folder / "train_ids.txt").read_text(encoding="utf-8").splitlines()}
-        return {
-            name: sum(_recording(item) in taught for item in data.splits[name].ids) if name in data.splits else 0
-            for name in names
-        }
+        return {split: sum(_recording(item) in taught for item in items) for split, items in ids.items()}
 
-    def entry(self, data: Data) -> dict[str, Any]:
-        """What a run remembers of it."""
+    def entry(self, corpus: str, ids: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+        """What a run on another dataset with these held-out ids remembers of it."""
         own = {name: self.facts[name] for name in ("name", "digest")}
-        return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(data)}
+        return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(corpus, ids)}
 
 
 def orthogonals(settings: Settings) -> list[Orthogonal]:

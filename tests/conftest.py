@@ -35,7 +35,12 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def write_digits(folder: Path, speakers: int = 6, takes: int = 2, sample_rate_hz: int = 16000) -> Path:
-    """Folder in the layout of gsc: every speaker says every digit, as a tone of its own in a noise of its own."""
+    """Folder in the layout of gsc: every speaker says every digit, as a tone of its own in a noise of its own.
+
+    The folder around it is one of synth_digits.
+    """
+    folder.mkdir(parents=True)
+    (folder.parent / "synthesised.json").write_text("{}")
     for number, word in enumerate(WORDS):
         (folder / word).mkdir(parents=True, exist_ok=True)
         for speaker in range(speakers):
@@ -45,6 +50,9 @@ def write_digits(folder: Path, speakers: int = 6, takes: int = 2, sample_rate_hz
                 tone = np.sin(2 * np.pi * (300 + 150 * number) * time_s) * 0.3
                 samples = tone + dice.normal(0, 0.01 * (1 + speaker), time_s.size)
                 soundfile.write(folder / word / f"{speaker:08x}_nohash_{take}.wav", samples, sample_rate_hz)
+    for name, speaker in (("validation_list.txt", speakers - 2), ("testing_list.txt", speakers - 1)):
+        clips = [f"{word}/{speaker:08x}_nohash_{take}.wav\n" for word in WORDS for take in range(takes)]
+        (folder / name).write_text("".join(clips))
     return folder
 
 
@@ -70,17 +78,22 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_noises(tmp_path_factory.mktemp("noise") / "MS-SNSD")
 
 
+def by_speaker() -> dict[str, Any]:
+    """The shipped manifest of synthetic words, split by speaker and in small shards."""
+    raw: dict[str, Any] = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
+    raw["corpus"] = "gsc"
+    raw["split"] = {"by": "speaker", "train": 0.6, "valid": 0.2, "test": 0.2}
+    raw["store"]["recordings_per_shard"] = 16
+    return raw
+
+
 @pytest.fixture
 def settings() -> dict[str, Any]:
     """Manifest of the digits by speaker, as plain values to change; small shards."""
-    raw: dict[str, Any] = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
-    raw["store"]["recordings_per_shard"] = 16
-    return raw
+    return by_speaker()
 
 
 @pytest.fixture(scope="session")
 def dataset(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits built, split by speaker."""
-    raw = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
-    raw["store"]["recordings_per_shard"] = 16
-    return build(manifest.parse(raw, "fixture"), digits, tmp_path_factory.mktemp("out")).folder
+    return build(manifest.parse(by_speaker(), "fixture"), digits, tmp_path_factory.mktemp("out")).folder

@@ -15,7 +15,7 @@ DATA = {
     "at_data.errors": set(),
     "at_data.seeds": set(),
     "at_data.recordings": {"at_data.errors"},
-    "at_data.corpora": {"at_data.recordings", "at_data.errors"},
+    "at_data.corpora": {"at_data.corpora", "at_data.recordings", "at_data.errors"},
     "at_data.stages": set(),
     "at_data.stages.audio": {"at_data.recordings", "at_data.errors"},
     "at_data.stages.segments": {"at_data.recordings", "at_data.errors"},
@@ -67,7 +67,13 @@ TRAIN = {
     "at_train.config": set(),
     "at_train.environment": set(),
     "at_train.run_folder": {"at_train.results", "at_train.config"},
-    "at_train.strategies": {"at_train.checkpoints", "at_train.config", "at_train.losses", "at_train.networks"},
+    "at_train.strategies": {
+        "at_train.checkpoints",
+        "at_train.config",
+        "at_train.losses",
+        "at_train.networks",
+        "at_train.run_folder",
+    },
     "at_train.scores": {
         "at_train.batches",
         "at_train.checkpoints",
@@ -99,6 +105,7 @@ TRAIN = {
         "at_train.config",
         "at_train.networks",
         "at_train.report",
+        "at_train.results",
         "at_train.run",
         "at_train.similarities",
         "at_data",
@@ -200,7 +207,11 @@ def test_every_file_says_in_one_line_what_it_is(module: str) -> None:
 
 def test_only_two_rooms_know_the_whole_route() -> None:
     # imports of the data road's first and last stages together are the mark of knowing the route
-    both = {m for m in MODULES if {"at_data.corpora", "at_data.shards"} <= {room(n) for n in imports(MODULES[m]) if n in MODULES}}
+    both = {
+        m
+        for m in MODULES
+        if {"at_data.corpora", "at_data.shards"} <= {room(n) for n in imports(MODULES[m]) if n in MODULES}
+    }
     assert {room(m) for m in both} <= {"at_data.build", "at_data.cli"}
 
 

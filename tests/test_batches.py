@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
+from at_train import batches
 from at_train.batches import Data, ahead, epoch_batches, order, sequential_batches
 
 CPU = torch.device("cpu")
@@ -117,6 +118,31 @@ def test_another_dataset_comes_scaled_and_coded_as_the_network_knows_it(tmp_path
 def test_a_class_the_network_does_not_know_is_refused(folder):
     with pytest.raises(CheckpointError, match="does not know: yes"):
         Data.open_as(folder, "word", ("no", "stop"), (0.0, 1.0))
+
+
+def equal(ours, theirs):
+    return all(
+        a.ids == b.ids and torch.equal(a.values.cpu(), b.values.cpu()) and torch.equal(a.target.cpu(), b.target.cpu())
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def test_a_split_held_on_the_device_gives_the_same_batches(folder, monkeypatch):
+    split = Data.open(folder).splits["train"]
+    read = list(epoch_batches(split, 5, 1, 2, CPU))
+    monkeypatch.setattr(batches, "_stays_on_disk", lambda *_: False)
+    assert equal(epoch_batches(split, 5, 1, 2, CPU), read)
+    assert list(split.held) == ["cpu"]
+    assert equal(sequential_batches(split, 7, CPU), [*sequential_batches(Data.open(folder).splits["train"], 7, CPU)])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: run it where there is one")
+@pytest.mark.parametrize("share", [0.0, 0.5], ids=["copied as needed", "held on the GPU"])
+def test_a_gpu_gets_the_batches_that_a_cpu_gets(folder, monkeypatch, share):
+    monkeypatch.setattr(batches, "GPU_SHARE", share)
+    split, device = Data.open(folder).splits["train"], torch.device("cuda")
+    assert equal(epoch_batches(split, 5, 1, 2, device), [*epoch_batches(split, 5, 1, 2, CPU)])
+    assert bool(split.held) == (share > 0)
 
 
 @given(st.integers(0, 20), st.integers(1, 4))

@@ -136,11 +136,10 @@ def test_a_manifest_with_noise_asks_for_its_folder(digits: Path, settings: dict[
         build(manifest.parse(settings | {"noise": NOISE}, "here"), digits, tmp_path)
 
 
-def test_an_orthogonal_dataset_holds_training_items_of_its_target_alone(
-    digits: Path, dataset: Path, tmp_path: Path
-) -> None:
-    speaker = build(manifest.load("synth_speaker"), digits, tmp_path)
-    trained_on = {row["recording"] for row in rows(dataset) if row["split"] == "train"}
+def test_an_orthogonal_dataset_holds_training_items_of_its_target_alone(digits: Path, tmp_path: Path) -> None:
+    names = ("synth_speaker", "synth_word_by_speaker")
+    speaker, word = (build(manifest.load(name), digits.parent, tmp_path) for name in names)
+    trained_on = {row["recording"] for row in rows(word.folder) if row["split"] == "train"}
     held = {row["recording"] for row in rows(speaker.folder)}
     assert held == trained_on
 
@@ -148,7 +147,7 @@ def test_an_orthogonal_dataset_holds_training_items_of_its_target_alone(
 def test_bad_files_go_to_quarantine_with_their_reason_and_the_build_goes_on(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    corpus = write_digits(tmp_path / "gsc", speakers=6, takes=3)
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=6, takes=3)
     nan = np.full(16000, np.nan, np.float32)
     soundfile.write(corpus / "one/00000000_nohash_0.wav", nan, 16000, subtype="FLOAT")
     (corpus / "two/00000001_nohash_0.wav").write_bytes(b"")
@@ -174,7 +173,7 @@ def test_bad_files_go_to_quarantine_with_their_reason_and_the_build_goes_on(
 def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    corpus = write_digits(tmp_path / "gsc")
+    corpus = write_digits(tmp_path / "made" / "speech_commands")
     good = (corpus / "one/00000000_nohash_0.wav").read_bytes()
     for take in range(2):
         (corpus / f"one/00000000_nohash_{take}.wav").write_bytes(b"broken")
@@ -189,7 +188,7 @@ def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
 def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_says(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    corpus = write_digits(tmp_path / "gsc")
+    corpus = write_digits(tmp_path / "made" / "speech_commands")
     source = corpus / "one/00000000_nohash_0.wav"
     for speaker in range(1, 6):
         shutil.copy(source, corpus / f"one/{speaker:08x}_nohash_0.wav")
@@ -234,7 +233,7 @@ def test_other_recordings_under_the_same_manifest_are_not_taken_for_the_same(
 ) -> None:
     made = manifest.parse(settings, "here")
     build(made, digits, tmp_path / "out")
-    more = write_digits(tmp_path / "gsc", speakers=7)
+    more = write_digits(tmp_path / "made" / "speech_commands", speakers=7)
     with pytest.raises(ShardError, match="other recordings"):
         build(made, more, tmp_path / "out")
 
@@ -342,7 +341,7 @@ def test_an_unknown_nuisance_and_a_target_of_one_class_are_refused(digits: Path,
 
 
 def test_long_recordings_are_cut_and_each_item_says_where_it_lay(tmp_path: Path, settings: dict[str, Any]) -> None:
-    corpus = write_digits(tmp_path / "gsc", speakers=6, takes=1)
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=6, takes=1)
     for number, path in enumerate(sorted(corpus.rglob("*.wav"))):
         soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 40000), 16000)
     settings["segment"] = {"length_s": 1.0, "hop_s": 1.0, "shorter": "drop", "tail": "overlap"}

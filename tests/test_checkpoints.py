@@ -55,14 +55,15 @@ def test_a_save_that_fails_leaves_the_earlier_checkpoint(tmp_path, net, monkeypa
     path = tmp_path / "last.pt"
     checkpoints.save(path, checkpoint(net, epoch=1))
 
-    def full(content, file):
+    def full(_, file):
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CheckpointError, match=r"cannot be written.*No space.*make room"):
         checkpoints.save(path, checkpoint(net, epoch=2))
     assert checkpoints.load(path).epoch == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "text", "flipped", "tensor", "pickle"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 import pytest
+from conftest import write_digits
 from matplotlib.image import imread
 
 from at_data import cli, corpora, manifest
-from conftest import write_digits
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -21,7 +21,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return stopped.value.code
 
 
-def test_list_names_every_corpus_and_manifest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_names_every_corpus_and_manifest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "list") == 0
     text = capsys.readouterr().out
     assert all(name in text for name in (*corpora.names(), *manifest.shipped()))
@@ -34,18 +36,24 @@ def test_list_names_every_corpus_and_manifest(monkeypatch: pytest.MonkeyPatch, c
 def test_plan_build_verify_and_show_walk_the_road(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits, "--json") == 0
+    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits.parent, "--json") == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["recordings"] == planned["items"] == 120
     assert planned["data_bytes"] == 120 * 126 * 129 * 2
-    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits) == 0
+    assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits.parent) == 0
     assert "train / test: speaker disjoint" in capsys.readouterr().out
-    assert run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1) == 0
+    assert (
+        run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits.parent, "--out", tmp_path, "--workers", 1)
+        == 0
+    )
     captured = capsys.readouterr()
     folder = tmp_path / planned["folder"]
     assert f"{folder}: built" in captured.out
     assert "read: 0 of 120" in captured.err
-    assert run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1) == 0
+    assert (
+        run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits.parent, "--out", tmp_path, "--workers", 1)
+        == 0
+    )
     assert "already there" in capsys.readouterr().out
     assert run(monkeypatch, "verify", folder) == 0
     assert "120 items" in capsys.readouterr().out
@@ -62,7 +70,7 @@ def test_one_command_per_corpus_builds_its_shipped_manifests(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     only = ["--only", "synth_speaker", "--only", "synth_word_by_speaker"]
-    assert run(monkeypatch, "gsc", "--source", digits, "--out", tmp_path, "--workers", 1, *only) == 0
+    assert run(monkeypatch, "synth_digits", "--source", digits.parent, "--out", tmp_path, "--workers", 1, *only) == 0
     assert {path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir()} == {"synth_speaker", "synth_word_by_speaker"}
     assert run(monkeypatch, "--help") == 0
     text = capsys.readouterr().out
@@ -73,7 +81,7 @@ def test_one_command_per_corpus_builds_its_shipped_manifests(
 def test_verify_exits_one_naming_the_damaged_shard(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits, "--out", tmp_path, "--workers", 1)
+    run(monkeypatch, "build", "synth_word_by_speaker", "--source", digits.parent, "--out", tmp_path, "--workers", 1)
     (folder,) = tmp_path.iterdir()
     shard = folder / "shards/test-00000-of-00001.h5"
     shard.write_bytes(shard.read_bytes()[:-1])
@@ -92,7 +100,11 @@ def test_verify_exits_one_naming_the_damaged_shard(
     ],
 )
 def test_what_a_user_can_mend_is_one_paragraph_and_exit_two(
-    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, *arguments) == 2
@@ -122,7 +134,7 @@ def test_every_command_and_option_is_explained() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["plan", "read", "scale"])
 def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(tmp_path: Path, moment: str) -> None:
-    corpus = write_digits(tmp_path / "gsc", speakers=20, takes=10)
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20, takes=10).parent
     command = [sys.executable, "-m", "at_data", "build", "synth_word_by_speaker", "--source", str(corpus)]
     command += ["--out", str(tmp_path / "out"), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -142,7 +154,9 @@ def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(tmp_path: P
 
 def test_an_interrupt_while_starting_is_130_too() -> None:
     code = "import sys, builtins, at_data.__main__ as m; real = builtins.__import__\n"
-    code += "def stop(name, *rest):\n    if name == 'at_data.cli': raise KeyboardInterrupt\n    return real(name, *rest)\n"
+    code += (
+        "def stop(name, *rest):\n    if name == 'at_data.cli': raise KeyboardInterrupt\n    return real(name, *rest)\n"
+    )
     code += "builtins.__import__ = stop; m.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130

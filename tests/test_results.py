@@ -59,7 +59,7 @@ def test_every_float_and_every_name_comes_back_as_it_was_appended(tmp_path_facto
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, value):
-    with pytest.raises(ConfigError, match="epoch 2, train task_loss: got .*finite"):
+    with pytest.raises(ConfigError, match=r"epoch 2, train task_loss: got .*finite"):
         results.append(tmp_path, result(2, value))
     assert results.read(tmp_path) == []
 

@@ -1,6 +1,9 @@
 """Runs that were stopped at any moment end as if they had not been."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import toy
@@ -10,7 +13,7 @@ from at_data.errors import CheckpointError
 from at_train import run
 from at_train.run import Silent, fit
 
-pytest_plugins = ["toy_runs"]
+pytest_plugins = ["toy_fixtures"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_an_anti_run_is_carried_on_to_the_same_weights(words, speaker, anti, tmp
     class Stop(Silent):
         epoch = 0
 
-        def begin(self, epoch, epochs, steps):
+        def begin(self, epoch, *_):
             self.epoch = epoch
 
         def step(self):
@@ -60,6 +63,28 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(words, plain, tmp_path,
             fit(words, tmp_path / "r", toy.settings(epochs=3), "cpu")
     fit(words, tmp_path / "r", toy.settings(epochs=3), "cpu")
     assert (tmp_path / "r" / "scores" / "test.json").read_bytes() == (plain / "scores" / "test.json").read_bytes()
+
+
+def test_a_full_disk_is_told_and_the_run_carried_on(words, plain, tmp_path):
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(toy.__file__).parent)!r})
+import toy
+from at_data.errors import CheckpointError
+from at_train.run import fit
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # a file of weights is larger
+try:
+    fit(Path({str(words)!r}), Path({str(tmp_path / "plain")!r}), toy.settings(epochs=3), "cpu")
+except CheckpointError as error:
+    sys.exit(7 if "cannot be written" in str(error) else str(error))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert ended.returncode == 7, ended.stderr
+    assert not list((tmp_path / "plain").rglob("*.pt*"))
+    fit(words, tmp_path / "plain", toy.settings(epochs=3), "cpu")
+    assert same(weights(tmp_path / "plain"), weights(plain))
 
 
 def test_a_damaged_last_checkpoint_is_refused_by_name(words, tmp_path):

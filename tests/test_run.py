@@ -7,12 +7,12 @@ import torch
 import toy
 from toy_runs import Said, same, snapshot, weights
 
-from at_data.errors import ConfigError
+from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
 from at_train import checkpoints, config, results
 from at_train.run import fit
 
-pytest_plugins = ["toy_runs"]
+pytest_plugins = ["toy_fixtures"]
 CLOSE = 1e-6  # float64 sums in another order
 
 
@@ -75,7 +75,7 @@ def test_selection_decides_which_weights_are_scored(words, tmp_path, selection, 
 
 def test_a_dataset_without_valid_trains_for_a_fixed_length_only(tmp_path):
     folder = toy.dataset(tmp_path / "d", takes={"train": 1, "test": 1})
-    with pytest.raises(ConfigError, match="no valid items.*set patience none and selection last"):
+    with pytest.raises(ConfigError, match=r"no valid items.*set patience none and selection last"):
         fit(folder, tmp_path / "r", toy.settings(), "cpu")
     facts = fit(folder, tmp_path / "r", toy.settings(selection="last"), "cpu")
     assert (facts["best_epoch"], facts["epochs_run"]) == (None, 2)
@@ -124,8 +124,24 @@ def test_unknown_names_are_refused_and_nothing_is_written(words, tmp_path, given
     assert not (tmp_path / "r").exists()
 
 
+def test_a_dataset_that_at_prepare_built_is_trained_on_and_scored(dataset, tmp_path):
+    facts = fit(dataset, tmp_path / "r", toy.settings(epochs=1, batch_size=13), "cpu")
+    assert facts["state"] == "finished"
+    scores = json.loads((tmp_path / "r" / "scores" / "test.json").read_text())
+    header = open_dataset(dataset).header
+    assert scores["items"] == header.counts["test"]
+    assert scores["classes"] == header.classes
+    assert set(scores["groups"]) == set(header.nuisances)
+
+
+def test_a_folder_that_cannot_be_written_is_told(words, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match=r"Not a directory.*leave to write"):
+        fit(words, tmp_path / "file" / "r", toy.settings(), "cpu")
+
+
 def test_an_absent_device_is_refused(words, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA, so there is no absent device to ask for")
-    with pytest.raises(ConfigError, match="'cuda' is not there; expected auto or one of: .*cpu"):
+    with pytest.raises(ConfigError, match=r"'cuda' is not there; expected auto or one of: .*cpu"):
         fit(words, tmp_path / "r", toy.settings(), "cuda")

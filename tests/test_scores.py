@@ -12,7 +12,7 @@ from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
 from at_train.run import fit, score
 
-pytest_plugins = ["toy_runs"]
+pytest_plugins = ["toy_fixtures"]
 
 
 def test_scores_equal_scikit_learns_on_the_csv(plain, words):

@@ -12,7 +12,7 @@ from at_data.shards import open_dataset
 from at_train import results, run
 from at_train.run import fit
 
-pytest_plugins = ["toy_runs"]
+pytest_plugins = ["toy_fixtures"]
 
 
 def convolutions(named):
@@ -29,7 +29,7 @@ def start(monkeypatch):
     def look(words, out, settings):
         seen = {}
 
-        def grab(training, progress):
+        def grab(training, _):
             seen.update({name: tensor.clone() for name, tensor in training.network.state_dict().items()})
             raise Begun
 

@@ -129,7 +129,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, main):
         main("fit", "d", "--out", "r")
 
 
-def test_an_interrupt_exits_130_and_the_same_command_carries_on(words, plain, tmp_path):
+def test_an_interrupt_exits_130_and_the_same_command_carries_on(words, tmp_path):
     command = [sys.executable, "-c", START, "fit", str(words), "--out", str(tmp_path / "r"), *QUICK, "--epochs", "2000"]
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert started.stderr.readline().startswith("epoch 1")
@@ -155,6 +155,20 @@ def test_score_prints_json_for_machines(plain, main):
     code, out, _ = main("score", plain, "--split", "valid", "--json", "--device", "cpu")
     assert code == 0
     assert json.loads(out) == json.loads((plain / "scores" / "valid.json").read_text())
+
+
+def test_report_prints_the_comparison_and_where_the_page_is(plain, tmp_path, main):
+    code, out, _ = main("report", plain, "--out", tmp_path / "report")
+    assert code == 0
+    assert "words: word" in out
+    assert out.splitlines()[-1] == f"wrote {tmp_path / 'report' / 'index.html'}"
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_report_of_something_else_exits_2(tmp_path, main):
+    code, _, err = main("report", tmp_path, "--out", tmp_path / "report")
+    assert code == 2
+    assert "no run.json" in err
 
 
 def test_score_of_something_else_exits_2(tmp_path, main):

@@ -32,8 +32,10 @@ def dataset(
     scaling: tuple[float, float] = (0.0, 1.0),
     **header: Any,
 ) -> Path:
-    """Finished dataset folder: every word by every speaker of a split, `takes` times; the first `unknown` items of a split
-    have no word. `scaling` shifts and divides the same values."""
+    """Finished dataset folder: every word by every speaker of a split, `takes` times.
+
+    The first `unknown` items of a split have no word. `scaling` shifts and divides the same values.
+    """
     takes = takes or {"train": 2, "valid": 1, "test": 1}
     folder.mkdir(parents=True)
     (folder / "shards").mkdir()

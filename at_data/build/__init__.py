@@ -10,7 +10,7 @@ from at_data import shards
 from at_data.build import publish, work
 from at_data.build.estimate import Estimate, estimate
 from at_data.build.plan import Plan, Task, plan
-from at_data.build.pool import Pool, disk_full, locked
+from at_data.build.pool import Pool, locked, unusable
 from at_data.errors import CorpusError, ShardError
 from at_data.manifest import Manifest
 from at_data.stages import leaks
@@ -80,7 +80,7 @@ def build(
                 header = _complete(folder) or _run(folder, made, pool, max_bad, progress)
                 _publish(folder, final)
         except OSError as error:
-            raise disk_full(error) from None if error.errno == 28 else error
+            raise unusable(error) from error
     return Built(final, header, fresh=True)
 
 
@@ -118,7 +118,7 @@ def _complete(folder: Path) -> shards.Header | None:
 
 
 def _missing(folder: Path, made: Plan) -> list[Task]:
-    """Tasks without a whole part. Until the scale is fixed, parts with bad recordings count as missing: mended files count."""
+    """Tasks without a whole part; until the scale is fixed those with bad recordings too, for files get mended."""
     scaled = any((folder / "shards").glob("*.h5"))
     return [task for task in made.tasks if not _whole(folder, made, task, bad_too=scaled)]
 

@@ -30,7 +30,7 @@ class Pool:
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "Pool":  # noqa: PYI034 - Self is not known to the test hook
         if self.workers > 1:
             methods = multiprocessing.get_all_start_methods()
             context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
@@ -79,18 +79,17 @@ def _guarded(function: Callable[..., R], task: T, *rest: Any) -> R:
     try:
         return function(task, *rest)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(error) from None
-        raise
+        raise unusable(error) from error
 
 
-def disk_full(error: OSError) -> ShardError:
-    """The error a user sees when the disk is full."""
+def unusable(error: OSError) -> ShardError:
+    """The error a user sees when the output cannot be written: the disk is full, or not theirs to write to."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     return ShardError(
         error.filename or "output folder",
-        "no space left on the device",
-        "room for the dataset and as much again while it is built",
-        "free some space and run the same command again: finished shards are kept",
+        "no space left on the device" if full else str(error.strerror or error).lower(),
+        "room for the dataset, and twice as much again while it is built" if full else "a folder that can be written",
+        "free some space, or mend this, and run the same command again: finished shards are kept",
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int64
 from at_data import seeds, shards
 from at_data.build.plan import Task
 from at_data.errors import AudioError, CorpusError
-from at_data.recordings import Recording, Segment, samples_in
+from at_data.recordings import Recording, Segment
 from at_data.stages import audio, noise, segments, spectra
 
 BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items

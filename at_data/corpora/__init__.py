@@ -5,6 +5,7 @@ A corpus module turns a folder on disk into Recordings and does nothing else. It
 - a docstring: what was recorded, who spoke, how many, under which licence, where it comes from;
 - `LICENCE`, `SOURCE`, `CITATION`: strings for the dataset card;
 - `GROUPS`: the identity attributes that should not stand in two splits, for the leak proof;
+- `UNPACKS_TO`: names of the folder the corpus unpacks to, where it has one; `find` looks for them;
 - `EXAMPLE`: `files` (relative path -> text, or None for audio) and the exact `recordings` they become;
 - `recordings(root)`: Recordings in order of path, CorpusError where `root` is not this corpus;
 - `folder(root)`, only where paths do not start at `root` itself: the folder they start from.
@@ -42,3 +43,8 @@ def root(module: ModuleType, source: Path) -> Path:
     """Folder from which the paths of the corpus' Recordings start, where a user points at `source`."""
     folder: Path = module.folder(source) if hasattr(module, "folder") else source
     return folder
+
+
+def find(name: str, sources: Path) -> Path | None:
+    """Folder of a corpus among those in `sources`, by the names it unpacks to; None where there is none."""
+    return next((sources / folder for folder in load(name).UNPACKS_TO if (sources / folder).is_dir()), None)

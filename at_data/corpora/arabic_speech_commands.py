@@ -21,6 +21,7 @@ CITATION = (
     "Small-Footprint Keyword Spotting', Engineering Applications of Artificial Intelligence 102, 2021"
 )
 GROUPS = ("speaker",)
+UNPACKS_TO = ("arabic-speech-commands-dataset",)
 
 DIGITS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 NAME = re.compile(r"(?P<speaker>.+)_NO_(?P<take>\d+)")

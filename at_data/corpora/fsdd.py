@@ -19,6 +19,7 @@ LICENCE = "CC BY-SA 4.0"
 SOURCE = "GitHub repository Jakobovski/free-spoken-digit-dataset, doi:10.5281/zenodo.1342401"
 CITATION = "Z. Jackson et al., 'Free Spoken Digit Dataset', doi:10.5281/zenodo.1342401"
 GROUPS = ("speaker",)
+UNPACKS_TO = ("free-spoken-digit-dataset",)
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>.+)_(?P<take>\d+)")
 TEST_TAKES = 5  # "Recordings numbered 0-4 (inclusive) are in the test": the corpus' README

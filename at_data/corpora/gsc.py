@@ -18,6 +18,7 @@ LICENCE = "CC BY 4.0"
 SOURCE = "Speech Commands v0.02 archive, download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 CITATION = "P. Warden, 'Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition', arXiv:1804.03209, 2018"
 GROUPS = ("speaker",)
+UNPACKS_TO = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
 
 NOISE = "_background_noise_"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}

@@ -21,6 +21,7 @@ CITATION = (
     "Online Subjective Test Framework', Interspeech 2019"
 )
 GROUPS = ("speaker",)
+UNPACKS_TO = ("MS-SNSD",)
 
 FOLDERS = ("clean_test", "clean_train", "noise_test", "noise_train")
 SPELLINGS = {"Neighbor": "NeighborSpeaking"}  # three files of noise_test carry the short name

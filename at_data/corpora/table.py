@@ -20,6 +20,7 @@ LICENCE = "not stated: the list's author knows it"
 SOURCE = "a list of recordings made by the user of this project"
 CITATION = "none: an unpublished corpus"
 GROUPS: tuple[str, ...] = ()
+UNPACKS_TO: tuple[str, ...] = ()
 
 NAMES = ("recordings.csv", "recordings.jsonl")
 SPLITS = ("train", "valid", "test")

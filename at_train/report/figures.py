@@ -74,7 +74,7 @@ def comparison(section: Section, rows: Sequence[Row]) -> bytes | None:
         axes = figure.subplots(1, 1 + differences, sharey=True, squeeze=False)[0]
         for place, (row, group) in enumerate(zip(rows, section.groups, strict=True)):
             seeds = [100 * value for value in score(group.runs, "accuracy").values()]
-            axes[0].plot(seeds, [place] * len(seeds), "o", color="#9a9a9a", markersize=3.5, alpha=0.8)
+            axes[0].plot(seeds, [place + 0.24] * len(seeds), "o", color="#8a8a8a", markersize=3.5)
             _draw_estimate(axes[0], row.test, place)
             if differences:
                 _draw_estimate(axes[1], row.difference, place)
@@ -165,7 +165,7 @@ def _draw_curves(axis: Axes, group: Group, split: str, loss: str, place: int) ->
     colour, dashes = _colour(place), _dashes(place)
     lines = [_line(run, split, loss) for run in group.runs]
     for run, line in zip(group.runs, lines, strict=True):
-        axis.plot(list(line), list(line.values()), dashes, color=colour, linewidth=0.8, alpha=0.45)
+        axis.plot(list(line), list(line.values()), dashes, color=colour, linewidth=0.8, alpha=0.4)
         chosen = run.best_epoch if run.settings.get("selection", "best") == "best" else run.epochs_run
         if chosen in line:
             axis.plot(chosen, line[chosen], "o", color=colour, markersize=3.5)

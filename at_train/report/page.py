@@ -32,21 +32,22 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 thead th { vertical-align: bottom; white-space: normal; } th:first-child { text-align: left; }
 tbody th { font-weight: 400; } td.worst { font-weight: 600; } tbody tr:hover { background: var(--wash); }
-figure { margin: 1rem 0 2rem; } figcaption, .note { color: var(--soft); font-size: .875rem; max-width: 46rem; }
+figure { margin: 1rem 0 2rem; } figcaption { margin-top: .5rem; }
+figcaption, .note { color: var(--soft); font-size: .875rem; max-width: 46rem; }
 img { display: block; max-width: 100%; height: auto; background: #ffffff; border: 1px solid var(--line); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 0 1.5rem; }
 details { margin: .4rem 0; } summary { cursor: pointer; } code { font-size: .85em; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 """
 CURVES = (
-    "Loss by epoch on the training and the validation split. Thin lines are seeds, the thick line is their mean, as far "
-    "as every seed went; a dot marks the epoch whose weights are scored. A task loss that falls in train and rises in "
-    "valid is overfitting; the anti-transfer loss is drawn for the runs that have one."
+    "Loss by epoch on the training and the validation split. Thin lines are seeds, the thick line is their mean as far "
+    "as every seed went; a dot marks the epoch whose weights are scored. A task loss that falls in train and rises "
+    "in valid is overfitting; the anti-transfer loss is drawn for the runs that have one."
 )
 DOTS = (
-    "Left: test accuracy; grey dots are seeds, the diamond is their mean, the bar its 95 % interval; the number of seeds "
-    "is in brackets. Right, where runs of strategy none share seeds: what a setting gained or lost against them; an "
-    "interval that leaves zero out is a difference beyond what seeds explain."
+    "Left: test accuracy; grey dots are seeds, the diamond is their mean, the bar its 95 % interval; in brackets the "
+    "number of seeds. Right, where runs of strategy none share seeds: what a setting gained or lost against them; "
+    "an interval that leaves zero out is a difference beyond what seeds explain."
 )
 VALUES = (
     "Test accuracy on the items of each value. A ring marks the worst value of each setting. The wider the dots of one "

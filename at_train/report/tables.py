@@ -151,7 +151,7 @@ def _values(group: Group, attribute: str) -> list[Value]:
     return [Value(group.label, attribute, *entry, worst=entry is lowest) for entry in found]
 
 
-def _accuracies(group: Group, by_run: dict[str, dict[str, float]]) -> dict[Key, float]:
+def _accuracies(group: Group, by_run: dict[str, dict[str, int | float]]) -> dict[Key, float]:
     return per_seed(group.runs, lambda run: by_run.get(run.digest, {}).get("accuracy"))
 
 

@@ -1,4 +1,4 @@
-"""The runs behind `first_look.md`: does anti-transfer help on spoken digits of unseen speakers?
+"""The runs behind `first_look.md`, on spoken digits of unseen speakers.
 
     python docs/results/first_look.py arabic --source ../shared/data/arabic-speech-commands-dataset --out runs/arabic
     python docs/results/first_look.py fsdd --source ../shared/data/free-spoken-digit-dataset --out runs/fsdd

@@ -214,9 +214,11 @@ class SplitReader:
         if out is None:
             out = np.empty((len(rows), *self.shape), self.dtype)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        inside = rows - self._starts[shards]
-        for place, (shard, row) in enumerate(zip(shards.tolist(), inside.tolist(), strict=True)):
-            out[place] = self._array(shard)[row]
+        inside = (rows - self._starts[shards]).tolist()
+        which = shards.tolist()
+        arrays = {shard: self._array(shard) for shard in set(which)}
+        for place, shard in enumerate(which):
+            out[place] = arrays[shard][inside[place]]
         return out
 
     def _columns(self, name: str) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,3 +162,22 @@ def test_an_interrupt_while_starting_is_130_too() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130
     assert done.stderr == "at-prepare: interrupted; the same command carries on where this one stopped\n"
+
+
+def test_datasets_builds_what_is_there_and_says_what_is_not(
+    digits: Path, noises: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "free-spoken-digit-dataset" / "recordings").mkdir(parents=True)
+    for number, path in enumerate(sorted(digits.glob("*/*.wav"))):
+        name = f"{number % 10}_speaker{number // 10 % 6}_{number // 60}.wav"
+        shutil.copy(path, sources / "free-spoken-digit-dataset" / "recordings" / name)
+    (sources / "MS-SNSD").symlink_to(noises)
+    assert run(monkeypatch, "datasets", "--sources", sources, "--out", tmp_path / "out", "--workers", 1) == 0
+    built = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()}
+    assert built == {"fsdd_digit_by_speaker", "fsdd_speaker"}
+    said = capsys.readouterr().err
+    assert "gsc: no speech_commands" in said
+    assert "CC BY 4.0" in said
+    assert "synth_digits" not in said

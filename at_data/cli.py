@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from at_data import __version__, corpora
 from at_data import manifest as manifests
-from at_data.errors import AtError
+from at_data.errors import AtError, ManifestError
 
 LOG_EVERY_S = 10.0  # a progress line in a log this often
 
@@ -259,8 +259,17 @@ def _corpus_command(corpus: str, names: list[str]) -> click.Command:
     def run(
         source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float, only: tuple[str, ...]
     ) -> None:
-        for name in only or names:
-            _build(manifests.load(name), source, out, noise_source, workers, max_bad)
+        loaded = [manifests.load(name) for name in only or names]
+        mixing = [made.name for made in loaded if made.noise != "none"]
+        if mixing and noise_source is None:
+            raise ManifestError(
+                ", ".join(mixing),
+                "they mix noise and no noise folder was given",
+                "the folder of the noise corpus",
+                "add --noise-source DIR, or choose others with --only",
+            )
+        for made in loaded:
+            _build(made, source, out, noise_source, workers, max_bad)
 
     only = click.option("--only", multiple=True, type=click.Choice(names), help="This manifest only; may be repeated.")
     command: Callable[..., Any] = run

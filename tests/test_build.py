@@ -185,6 +185,31 @@ def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
     assert sum(build(made, corpus, tmp_path / "out").header.counts.values()) == 120
 
 
+def test_a_class_that_lost_every_usable_recording_of_a_split_ends_the_build(
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "gsc"
+    shutil.copytree(digits, corpus)
+    for row in rows(dataset):
+        if row["split"] == "test" and row["attribute.word"] == "zero":
+            (corpus / row["path"]).write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"of word zero nothing usable is left in test.*every class in every split"):
+        build(manifest.parse(settings, "here"), corpus, tmp_path / "out", max_bad=0.5)
+    assert not [path for path in (tmp_path / "out").iterdir() if not path.name.endswith(".partial")]
+
+
+def test_a_recording_that_cannot_be_used_is_nobodys_duplicate(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "gsc"
+    shutil.copytree(digits, corpus)
+    for speaker in range(6):
+        soundfile.write(corpus / f"one/{speaker:08x}_nohash_0.wav", np.zeros(16000), 16000)
+    made = manifest.parse(settings | {"noise": NOISE}, "here")
+    built = build(made, corpus, tmp_path / "out", noise_source=noises, max_bad=0.1)
+    assert built.header.left_out == {"bad": 6}
+
+
 def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_says(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:

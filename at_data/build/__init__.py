@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from at_data import shards
+from at_data import cards, shards
 from at_data.build import publish, work
 from at_data.build.estimate import Estimate, estimate
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool, locked, unusable
-from at_data.errors import CorpusError, ShardError
+from at_data.build.sift import Sifted, sift
+from at_data.errors import ShardError
 from at_data.manifest import Manifest
 from at_data.stages import leaks
 
@@ -138,20 +139,16 @@ def _whole(folder: Path, made: Plan, task: Task, *, bad_too: bool) -> bool:
 
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress) -> shards.Header:
     summaries = _build_parts(folder, made, pool, progress)
-    left_out = [entry for summary in summaries for entry in summary.left_out]
-    publish.write_quarantine(folder / "quarantine.jsonl", left_out)
-    _refuse_too_bad(folder, left_out, len(made.recordings), max_bad)
-    waveforms = {item: digest for summary in summaries for item, digest in summary.waveforms.items()}
-    dropped = _duplicates(made, waveforms, left_out)
-    seed = made.manifest.seed
-    items = [
-        publish.without(summary, task.recordings, dropped, seed, task.file)
-        for task, summary in zip(made.tasks, summaries, strict=True)
-    ]
-    train = (item for task, kept in zip(made.tasks, items, strict=True) if task.split == "train" for item in kept)
+    quarantine = folder / "quarantine.jsonl"
+    publish.write_quarantine(quarantine, (entry for summary in summaries for entry in summary.left_out))
+    sifted = sift(made, summaries, max_bad, quarantine)
+    pairs = zip(made.tasks, sifted.items, strict=True)
+    train = (item for task, kept in pairs if task.split == "train" for item in kept)
     scale = publish.scale_of(train, made.manifest.scaling.kind)
-    hashes = _finish_shards(folder, publish.finish_tasks(made, items, scale), pool, progress)
-    return _write_all(folder, made, items, waveforms, left_out, publish.header(made, items, hashes, scale, left_out))
+    hashes = _finish_shards(folder, publish.finish_tasks(made, sifted.items, scale), pool, progress)
+    header = publish.header(made, sifted, hashes, scale)
+    _write_all(folder, made, sifted, header)
+    return header
 
 
 def _build_parts(folder: Path, made: Plan, pool: Pool, progress: Progress) -> list[work.Summary]:
@@ -163,41 +160,6 @@ def _build_parts(folder: Path, made: Plan, pool: Pool, progress: Progress) -> li
         done, bad = done + len(task.recordings), bad + lost
         progress("read", done, len(made.recordings), bad)
     return [work.read_summary(folder, task.number) for task in made.tasks]
-
-
-def _refuse_too_bad(folder: Path, left_out: Sequence[dict[str, str]], total: int, max_bad: float) -> None:
-    bad = [entry for entry in left_out if entry["kind"] == "bad"]
-    if len(bad) > max_bad * total:
-        first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in bad[:3])
-        raise CorpusError(
-            folder / "quarantine.jsonl",
-            f"{len(bad)} of {total} recordings are bad ({first})",
-            f"at most {max_bad:.2%}",
-            "mend or remove them and run the same command again, or allow more with --max-bad",
-        )
-
-
-def _duplicates(made: Plan, waveforms: dict[str, str], left_out: list[dict[str, str]]) -> dict[str, str]:
-    """Recordings left out because the same waveform stands in another split, as the manifest decides."""
-    rule = made.manifest.duplicates
-    shared = leaks.shared_waveforms(waveforms, made.assigned) if rule != "keep" else {}
-    if shared and rule == "fail":
-        pairs = "; ".join(f"{item} = {keeper}" for item, keeper in sorted(shared.items())[:5])
-        raise CorpusError(
-            made.root,
-            f"{len(shared)} recordings have the same waveform as one in another split ({pairs})",
-            "no waveform in two splits",
-            "set duplicates: drop in the manifest, or remove one of each",
-        )
-    for item, keeper in sorted(shared.items()):
-        left_out.append(
-            {
-                "id": item,
-                "kind": "duplicate",
-                "reason": f"same waveform as {keeper}, which is in {made.assigned[keeper]}",
-            }
-        )
-    return shared
 
 
 def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progress: Progress) -> list[str]:
@@ -212,31 +174,21 @@ def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progr
     return [hashes[task.number] for task in tasks]
 
 
-def _write_all(
-    folder: Path,
-    made: Plan,
-    items: Sequence[Sequence[publish.Kept]],
-    waveforms: dict[str, str],
-    left_out: Sequence[dict[str, str]],
-    header: shards.Header,
-) -> shards.Header:
+def _write_all(folder: Path, made: Plan, sifted: Sifted, header: shards.Header) -> None:
     """Everything beside the shards; ends with the header."""
-    from at_data import cards  # noqa: PLC0415 - draws nothing here, but is not needed before the end
-
     by_split: dict[str, set[str]] = {name: set() for name in header.counts}
-    for task, kept in zip(made.tasks, items, strict=True):
-        by_split[task.split].update(waveforms[item.recording.id] for item in kept)
+    for task, kept in zip(made.tasks, sifted.items, strict=True):
+        by_split[task.split].update(sifted.waveforms[item.recording.id] for item in kept)
     proof = [*made.proof, *leaks.prove_disjoint("waveform", by_split, waived=made.manifest.duplicates == "keep")]
     if made.noise:
         noises = {split: {noise.id for noise in files} for split, files in made.noise.by_split.items()}
         proof += leaks.prove_disjoint("noise file", noises)
-    publish.write_index(folder / "index.parquet", made, items, waveforms)
-    publish.write_splits(folder / "splits.csv", made, {item.recording.id for kept in items for item in kept})
+    publish.write_index(folder / "index.parquet", made, sifted)
+    publish.write_splits(folder / "splits.csv", made, sifted)
     publish.write_leaks(folder / "leaks.json", proof)
-    publish.write_quarantine(folder / "quarantine.jsonl", left_out)
+    publish.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
     (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
     shards.write_header(folder, header)
-    return header
 
 
 def _publish(folder: Path, final: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,34 +18,11 @@ from jaxtyping import Int64
 
 from at_data import shards
 from at_data.build.plan import Plan
-from at_data.build.work import Finish, Row, Summary, row_order
-from at_data.recordings import Recording
+from at_data.build.sift import Kept, Sifted
+from at_data.build.work import Finish, Row
 from at_data.stages import leaks, spectra, splits
 
 LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One item of the dataset: its recording, its row in the summary, and where it stands."""
-
-    recording: Recording
-    row: Row
-    part_row: int
-
-    @property
-    def id(self) -> str:
-        """Segment id."""
-        return f"{self.recording.id}#{self.row.segment}"
-
-
-def without(
-    summary: Summary, recordings: Sequence[Recording], dropped: Mapping[str, str], seed: int, file: str
-) -> list[Kept]:
-    """Items of a shard in their final order, less the recordings dropped."""
-    order = row_order(seed, file, len(summary.rows)).tolist()
-    kept = (Kept(recordings[summary.rows[place].recording], summary.rows[place], place) for place in order)
-    return [item for item in kept if item.recording.id not in dropped]
 
 
 def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:
@@ -85,15 +62,9 @@ def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[
     return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
 
 
-def header(
-    plan: Plan,
-    items: Sequence[Sequence[Kept]],
-    hashes: Sequence[str],
-    scale: spectra.Scale,
-    left_out: Sequence[Mapping[str, str]],
-) -> shards.Header:
+def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale) -> shards.Header:
     """Header of the finished dataset; nothing in it depends on when, where or by how many workers it was built."""
-    manifest = plan.manifest
+    manifest, items = plan.manifest, sifted.items
     counts = dict.fromkeys(splits.SPLITS, 0)
     classes: dict[str, Counter[str]] = {name: Counter() for name in splits.SPLITS}
     for task, kept in zip(plan.tasks, items, strict=True):
@@ -119,13 +90,20 @@ def header(
         counts=counts,
         class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},
         hours={name: count * manifest.segment.length_s / 3600 for name, count in counts.items()},
-        left_out=dict(sorted(Counter(entry["kind"] for entry in left_out).items())),
+        left_out=_count(sifted.left_out),
         noise=_noise_summary([item.row for kept in items for item in kept]),
         shards=[
             shards.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
             for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
         ],
         versions=_versions(),
+    )
+
+
+def _count(left_out: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """Recordings left out, in part or at all, by kind."""
+    return dict(
+        sorted(Counter(kind for kind, _ in {(entry["kind"], entry["recording"]) for entry in left_out}).items())
     )
 
 
@@ -157,7 +135,7 @@ def _versions() -> dict[str, str]:
     return dict(sorted(named.items()))
 
 
-def write_index(path: Path, plan: Plan, items: Sequence[Sequence[Kept]], hashes: Mapping[str, str]) -> None:
+def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`index.parquet`: one row per item, in shard order."""
     length_s = plan.manifest.segment.length_s
     columns: dict[str, list[Any]] = {
@@ -165,7 +143,7 @@ def write_index(path: Path, plan: Plan, items: Sequence[Sequence[Kept]], hashes:
     }
     attributes: dict[str, list[str | None]] = {f"attribute.{name}": [] for name in plan.attributes}
     mixings: list[dict[str, Any] | None] = []
-    for task, kept in zip(plan.tasks, items, strict=True):
+    for task, kept in zip(plan.tasks, sifted.items, strict=True):
         for place, item in enumerate(kept):
             recording = item.recording
             start_s = (recording.start_s or 0.0) + item.row.start_s
@@ -178,7 +156,7 @@ def write_index(path: Path, plan: Plan, items: Sequence[Sequence[Kept]], hashes:
                 task.split,
                 task.file,
                 place,
-                hashes[recording.id],
+                sifted.waveforms[recording.id],
             )
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
@@ -196,16 +174,15 @@ def _noise_columns(mixings: Sequence[Mapping[str, Any] | None]) -> dict[str, lis
     return {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
 
 
-def write_splits(path: Path, plan: Plan, present: set[str]) -> None:
+def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`splits.csv`: recording id, split and group; shippable where the audio is not."""
+    present = {item.recording.id for kept in sifted.items for item in kept}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "split", "group"))
-        writer.writerows(
-            (recording.id, plan.assigned[recording.id], plan.groups[recording.id])
-            for recording in plan.recordings
-            if recording.id in present
-        )
+        for recording in plan.recordings:
+            if recording.id in present:
+                writer.writerow((recording.id, plan.assigned[recording.id], plan.groups[recording.id]))
 
 
 def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:

@@ -42,8 +42,8 @@ class Summary:
 
     @property
     def bad(self) -> int:
-        """Recordings that could not be used; those the manifest drops are not among them."""
-        return sum(entry["kind"] == "bad" for entry in self.left_out)
+        """Recordings that could not be used, in part or at all; those the manifest drops are not among them."""
+        return len({entry["recording"] for entry in self.left_out if entry["kind"] == "bad"})
 
 
 def part_path(work: Path, number: int) -> Path:
@@ -72,7 +72,7 @@ def build_part(task: Task, work: Path) -> int:
                     mixing = None if segment.mixing is None else asdict(segment.mixing)  # type: ignore[call-overload]
                     rows.append(Row(number, segment.index, start_s, (sums.count, sums.total, sums.squares), mixing))
             except AudioError as error:
-                left_out.append(_entry(recording.id, "bad", error))
+                left_out.append(_bad(recording.id, recording, error))
     summary = Summary(rows, hashes, left_out)
     _write_atomically(summary_path(work, task.number), json.dumps(asdict(summary), allow_nan=True))
     return summary.bad
@@ -137,16 +137,15 @@ def items(
     hashes[recording.id] = audio.waveform_hash(samples, from_hz)
     cut = segments.cut(recording, audio.resample(samples, from_hz, settings.audio), settings.segment, rate)
     if not cut:
-        left_out.append(
-            {"id": recording.id, "kind": "dropped", "reason": f"shorter than {settings.segment.length_s:g} s"}
-        )
+        reason = f"shorter than {settings.segment.length_s:g} s"
+        left_out.append({"id": recording.id, "recording": recording.id, "kind": "dropped", "reason": reason})
     for piece in cut:
         segment = piece
         if settings.noise != "none":
             try:
                 segment = _noisy(task, settings.noise, piece)
             except AudioError as error:
-                left_out.append(_entry(piece.id, "bad", error))
+                left_out.append(_bad(piece.id, recording, error))
                 continue
         yield segment, spectra.magnitude(segment.samples, settings.stft, rate)
 
@@ -204,8 +203,9 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frame
         yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)
 
 
-def _entry(item: str, kind: str, error: AudioError) -> dict[str, str]:
-    return {"id": item, "kind": kind, "reason": f"{error.came}; expected {error.expected}", "todo": error.todo}
+def _bad(item: str, recording: Recording, error: AudioError) -> dict[str, str]:
+    reason = f"{error.came}; expected {error.expected}"
+    return {"id": item, "recording": recording.id, "kind": "bad", "reason": reason, "todo": error.todo}
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from at_data.shards import Dataset, Header
+from at_data.headers import Header
+from at_data.shards import Dataset
 from at_data.stages.leaks import Line
 
 EXAMPLES = 3  # spectrograms drawn per class

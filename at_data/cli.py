@@ -3,20 +3,17 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from at_data import __version__, corpora
 from at_data import manifest as manifests
 from at_data.errors import AtError, ManifestError
-
-LOG_EVERY_S = 10.0  # a progress line in a log this often
+from at_data.progress import Bar
 
 FOLDER = click.Path(path_type=Path)
 SOURCE = click.option("--source", required=True, type=FOLDER, help="Folder the corpus was unpacked to.")
@@ -175,14 +172,14 @@ def datasets(context: click.Context, sources: Path, out: Path, workers: int, max
 @click.pass_context
 def verify(context: click.Context, dataset: Path) -> None:
     """Check every shard of DATASET against its header; exit 1 naming what is damaged."""
-    from at_data import shards  # noqa: PLC0415
+    from at_data import headers, shards  # noqa: PLC0415
 
     problems = shards.verify(dataset)
     for problem in problems:
         click.echo(problem)
     if problems:
         context.exit(1)
-    header = shards.read_header(dataset)
+    header = headers.read(dataset)
     click.echo(f"{dataset}: {len(header.shards)} shards, {sum(header.counts.values())} items, all as the header says")
 
 
@@ -233,7 +230,7 @@ def synth(folder: Path, speakers: int, takes: int, seed: int, correlation: float
     """Write a corpus anyone can make into FOLDER: digits in the layout of gsc, noise in the layout of ms_snsd."""
     from at_data.synth import synthesise  # noqa: PLC0415
 
-    with _Bar() as bar:
+    with Bar() as bar:
         synthesise(
             folder,
             speakers=speakers,
@@ -284,7 +281,7 @@ def _build(
 ) -> None:
     from at_data import build as builds  # noqa: PLC0415
 
-    with _Bar(made.name) as bar:
+    with Bar(made.name) as bar:
         built = builds.build(
             made, source, out, noise_source=noise_source, workers=workers, max_bad=max_bad / 100, progress=bar
         )
@@ -305,47 +302,6 @@ def _about(corpus: str) -> dict[str, Any]:
     module = corpora.load(corpus)
     about = (module.__doc__ or "").strip().splitlines()[0]
     return {"about": about, "licence": module.LICENCE, "source": module.SOURCE, "citation": module.CITATION}
-
-
-class _Bar:
-    """Progress on stderr: a bar on a terminal, a line now and then in a log."""
-
-    def __init__(self, name: str = "") -> None:
-        self.name = name
-        self.phase = ""
-        self.bar: tqdm[Any] | None = None
-        self.logged = self.began = time.monotonic()
-        self.first = 0
-
-    def __enter__(self) -> "_Bar":  # noqa: PYI034 - Self is not known to the test hook
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def __call__(self, phase: str, done: int, total: int, bad: int) -> None:
-        if phase != self.phase:
-            self._begin(phase, done, total)
-        if self.bar is not None:
-            self.bar.update(done - self.bar.n)
-            if bad:
-                self.bar.set_postfix(bad=bad)
-        elif time.monotonic() - self.logged > LOG_EVERY_S:
-            self.logged = time.monotonic()
-            rate = (done - self.first) / max(1e-9, self.logged - self.began)
-            left = f", {(total - done) / rate:.0f} s left" if rate else ""
-            click.echo(f"{self.name} {phase}: {done} of {total}, {rate:.0f}/s, {bad} bad{left}", err=True)
-
-    def _begin(self, phase: str, done: int, total: int) -> None:
-        if self.bar is not None:
-            self.bar.close()
-        self.phase, self.first = phase, done
-        self.began = self.logged = time.monotonic()
-        if sys.stderr.isatty():
-            self.bar = tqdm(total=total, initial=done, desc=f"{self.name} {phase}".strip(), unit="item", leave=False)
-        else:
-            click.echo(f"{self.name} {phase}: {done} of {total}".strip(), err=True)
 
 
 def main() -> None:

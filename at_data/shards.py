@@ -1,74 +1,22 @@
-"""A dataset on disk: its header, its HDF5 shards; written, read, verified."""
+"""The HDF5 shards of a dataset: written, read, verified."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float, Int64, Num
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from at_data import headers
 from at_data.errors import ShardError
+from at_data.headers import FORMAT, Header, Shard
 
-FORMAT = 1  # of the folder; a reader refuses what it does not know
 UNKNOWN = -1  # code of an attribute a recording does not have
 CHUNK_BYTES = 1 << 20  # compressed shards are cut into chunks of about this size
-
-
-class Shard(BaseModel):
-    """One shard file, as the header lists it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    file: str
-    split: Literal["train", "valid", "test"]
-    items: int
-    sha256: str
-
-
-class MeasuredScale(BaseModel):
-    """What was subtracted from every value, and what it was then divided by."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    mean: float
-    std: float
-
-
-class Header(BaseModel):
-    """What a dataset says of itself in `dataset.json`; it travels into checkpoints and runs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    format: int
-    name: str
-    digest: str
-    listing: str
-    manifest: dict[str, Any]
-    licence: str
-    source: str
-    citation: str
-    target: str
-    nuisances: list[str]
-    attributes: dict[str, list[str]]
-    frames: int
-    bins: int
-    dtype: str
-    compression: str
-    scaling: MeasuredScale
-    counts: dict[str, int]
-    class_counts: dict[str, dict[str, int]]
-    hours: dict[str, float]
-    left_out: dict[str, int]
-    noise: dict[str, float | int] | None
-    shards: list[Shard]
-    versions: dict[str, str]
-
-    @property
-    def classes(self) -> list[str]:
-        """Values of the target, in the order of their codes."""
-        return self.attributes[self.target]
 
 
 def write_shard(
@@ -136,38 +84,6 @@ def _plugin(compression: str) -> Any:
             "pip install 'anti-transfer[compress]'",
         ) from error
     return hdf5plugin
-
-
-def write_header(folder: Path, header: Header) -> None:
-    """`dataset.json` in a dataset folder."""
-    (folder / "dataset.json").write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-def read_header(folder: Path) -> Header:
-    """Header of a dataset folder; ShardError when the folder is no dataset or of another format."""
-    path = folder / "dataset.json"
-    if not path.is_file():
-        raise ShardError(
-            folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`"
-        )
-    try:
-        header = Header.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        detail = error.errors()[0]
-        raise ShardError(
-            path,
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}",
-            f"a header of format {FORMAT}",
-            "build the dataset again",
-        ) from error
-    if header.format != FORMAT:
-        raise ShardError(
-            path,
-            f"format {header.format}",
-            f"format {FORMAT}",
-            "build the dataset again, or use the release that wrote it",
-        )
-    return header
 
 
 class SplitReader:
@@ -272,12 +188,12 @@ class Dataset:
 
 def open_dataset(folder: Path) -> Dataset:
     """Dataset in a folder; its shards are opened when first read."""
-    return Dataset(folder, read_header(folder))
+    return Dataset(folder, headers.read(folder))
 
 
 def verify(folder: Path) -> list[str]:
     """What is wrong with a dataset, a line each: shards missing, altered, unreadable or of another dataset."""
-    header = read_header(folder)
+    header = headers.read(folder)
     problems = []
     listed = {shard.file for shard in header.shards}
     for path in sorted((folder / "shards").glob("*")):

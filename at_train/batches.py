@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float32, Int64, Num
 
 from at_data.errors import CheckpointError, ConfigError
-from at_data.shards import UNKNOWN, Dataset, Header, SplitReader, open_dataset
+from at_data.headers import Header
+from at_data.shards import UNKNOWN, Dataset, SplitReader, open_dataset
 
 AHEAD = 2  # batches that wait for the GPU while the next is being read
 GPU_SHARE = 0.5  # of the free GPU memory that one split may fill

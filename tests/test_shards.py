@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from at_data import shards
+from at_data import headers, shards
 from at_data.errors import ShardError
 
 
@@ -26,7 +26,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
 
 def whole(folder: Path, split: str = "train") -> np.ndarray:
     """All items of a split as HDF5 itself reads them."""
-    header = shards.read_header(folder)
+    header = headers.read(folder)
     pieces = []
     for shard in header.shards:
         if shard.split == split:

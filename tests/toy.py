@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from at_data import shards
+from at_data import headers, shards
 from at_train.config import Settings, parse
 
 FRAMES, BINS = 40, 33  # the smallest that VGG16 takes is 32 x 32
@@ -63,10 +63,10 @@ def dataset(
             dtype="float32",
             compression="none",
         )
-        listed.append(shards.Shard(file=f"shards/{path.name}", split=split, items=len(ids), sha256=sha256))
+        listed.append(headers.Shard(file=f"shards/{path.name}", split=split, items=len(ids), sha256=sha256))
         counts[split] = len(ids)
     facts: dict[str, Any] = {
-        "format": shards.FORMAT,
+        "format": headers.FORMAT,
         "name": folder.name,
         "digest": "d" * 64,
         "listing": "l" * 64,
@@ -90,7 +90,7 @@ def dataset(
         "shards": listed,
         "versions": {},
     }
-    shards.write_header(folder, shards.Header.model_validate({**facts, **header}))
+    headers.write(folder, headers.Header.model_validate({**facts, **header}))
     return folder
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from at_data import cards, shards
+from at_data import cards, headers, shards
 from at_data.build import publish, work
 from at_data.build.estimate import Estimate, estimate
 from at_data.build.plan import Plan, Task, plan
@@ -27,7 +27,7 @@ class Built:
     """A finished dataset, and whether this call had to do anything."""
 
     folder: Path
-    header: shards.Header
+    header: headers.Header
     fresh: bool
 
 
@@ -85,8 +85,8 @@ def build(
     return Built(final, header, fresh=True)
 
 
-def _same(final: Path, made: Plan) -> shards.Header:
-    header = shards.read_header(final)
+def _same(final: Path, made: Plan) -> headers.Header:
+    header = headers.read(final)
     if (header.digest, header.listing) != (made.manifest.digest, made.listing):
         what = "another manifest" if header.digest != made.manifest.digest else "other recordings"
         raise ShardError(
@@ -101,7 +101,7 @@ def _same(final: Path, made: Plan) -> shards.Header:
 def _resume_or_start_over(folder: Path, made: Plan) -> None:
     """What an earlier call finished stays when it belongs to the same plan."""
     mark = folder / "plan.json"
-    facts = {"digest": made.manifest.digest, "listing": made.listing, "format": shards.FORMAT}
+    facts = {"digest": made.manifest.digest, "listing": made.listing, "format": headers.FORMAT}
     header = _complete(folder)
     if header and (header.digest, header.listing) == (made.manifest.digest, made.listing):
         return
@@ -113,9 +113,9 @@ def _resume_or_start_over(folder: Path, made: Plan) -> None:
         mark.write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _complete(folder: Path) -> shards.Header | None:
+def _complete(folder: Path) -> headers.Header | None:
     """Header of a folder that lacks its final name alone: it is written after everything else."""
-    return shards.read_header(folder) if (folder / "dataset.json").is_file() else None
+    return headers.read(folder) if (folder / "dataset.json").is_file() else None
 
 
 def _missing(folder: Path, made: Plan) -> list[Task]:
@@ -137,7 +137,7 @@ def _whole(folder: Path, made: Plan, task: Task, *, bad_too: bool) -> bool:
     return (bad_too or not summary.bad) and part.is_file() and part.stat().st_size == size
 
 
-def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress) -> shards.Header:
+def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress) -> headers.Header:
     summaries = _build_parts(folder, made, pool, progress)
     quarantine = folder / "quarantine.jsonl"
     publish.write_quarantine(quarantine, (entry for summary in summaries for entry in summary.left_out))
@@ -174,7 +174,7 @@ def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progr
     return [hashes[task.number] for task in tasks]
 
 
-def _write_all(folder: Path, made: Plan, sifted: Sifted, header: shards.Header) -> None:
+def _write_all(folder: Path, made: Plan, sifted: Sifted, header: headers.Header) -> None:
     """Everything beside the shards; ends with the header."""
     by_split: dict[str, set[str]] = {name: set() for name in header.counts}
     for task, kept in zip(made.tasks, sifted.items, strict=True):
@@ -188,7 +188,7 @@ def _write_all(folder: Path, made: Plan, sifted: Sifted, header: shards.Header) 
     publish.write_leaks(folder / "leaks.json", proof)
     publish.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
     (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
-    shards.write_header(folder, header)
+    headers.write(folder, header)
 
 
 def _publish(folder: Path, final: Path) -> None:

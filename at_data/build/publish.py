@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import soundfile
 from jaxtyping import Int64
 
-from at_data import shards
+from at_data import headers, shards
 from at_data.build.plan import Plan
 from at_data.build.sift import Kept, Sifted
 from at_data.build.work import Finish, Row
@@ -62,7 +62,7 @@ def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[
     return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
 
 
-def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale) -> shards.Header:
+def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale) -> headers.Header:
     """Header of the finished dataset; nothing in it depends on when, where or by how many workers it was built."""
     manifest, items = plan.manifest, sifted.items
     counts = dict.fromkeys(splits.SPLITS, 0)
@@ -70,8 +70,8 @@ def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Sca
     for task, kept in zip(plan.tasks, items, strict=True):
         counts[task.split] += len(kept)
         classes[task.split].update(item.recording.attributes[manifest.target] for item in kept)
-    return shards.Header(
-        format=shards.FORMAT,
+    return headers.Header(
+        format=headers.FORMAT,
         name=manifest.name,
         digest=manifest.digest,
         listing=plan.listing,
@@ -86,14 +86,14 @@ def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Sca
         bins=plan.shape[1],
         dtype=manifest.store.dtype,
         compression=manifest.store.compression,
-        scaling=shards.MeasuredScale(mean=scale.mean, std=scale.std),
+        scaling=headers.MeasuredScale(mean=scale.mean, std=scale.std),
         counts=counts,
         class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},
         hours={name: count * manifest.segment.length_s / 3600 for name, count in counts.items()},
         left_out=_count(sifted.left_out),
         noise=_noise_summary([item.row for kept in items for item in kept]),
         shards=[
-            shards.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
+            headers.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
             for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
         ],
         versions=_versions(),

@@ -1,0 +1,94 @@
+"""What a dataset says of itself: `dataset.json`, written, read, refused."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from at_data.errors import ShardError
+
+FORMAT = 1  # of the folder; a reader refuses what it does not know
+
+
+class Shard(BaseModel):
+    """One shard file, as the header lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    file: str
+    split: Literal["train", "valid", "test"]
+    items: int
+    sha256: str
+
+
+class MeasuredScale(BaseModel):
+    """What was subtracted from every value, and what it was then divided by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mean: float
+    std: float
+
+
+class Header(BaseModel):
+    """What a dataset says of itself in `dataset.json`; it travels into checkpoints and runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int
+    name: str
+    digest: str
+    listing: str
+    manifest: dict[str, Any]
+    licence: str
+    source: str
+    citation: str
+    target: str
+    nuisances: list[str]
+    attributes: dict[str, list[str]]
+    frames: int
+    bins: int
+    dtype: str
+    compression: str
+    scaling: MeasuredScale
+    counts: dict[str, int]
+    class_counts: dict[str, dict[str, int]]
+    hours: dict[str, float]
+    left_out: dict[str, int]
+    noise: dict[str, float | int] | None
+    shards: list[Shard]
+    versions: dict[str, str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Values of the target, in the order of their codes."""
+        return self.attributes[self.target]
+
+
+def write(folder: Path, header: Header) -> None:
+    """`dataset.json` in a dataset folder."""
+    (folder / "dataset.json").write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Header:
+    """Header of a dataset folder; ShardError when the folder is no dataset or of another format."""
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise ShardError(
+            folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`"
+        )
+    try:
+        header = Header.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise ShardError(
+            path,
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}",
+            f"a header of format {FORMAT}",
+            "build the dataset again",
+        ) from error
+    if header.format != FORMAT:
+        raise ShardError(
+            path,
+            f"format {header.format}",
+            f"format {FORMAT}",
+            "build the dataset again, or use the release that wrote it",
+        )
+    return header

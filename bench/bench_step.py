@@ -18,6 +18,7 @@ from at_train import networks
 from at_train.losses import AntiTransfer
 
 BATCH = 13
+SHAPE = (126, 129)
 
 
 def main() -> None:
@@ -30,43 +31,56 @@ def main() -> None:
     arguments = parser.parse_args()
     machine = f"{arguments.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"# bench_step: vgg16, batch {BATCH}, {machine}")
+    device = torch.device(arguments.device)
     for width in arguments.widths:
         for layer in arguments.layers:
-            ratio, low, high = measure(width, layer, arguments.steps, torch.device(arguments.device))
+            ratio = show(*with_penalty(width, layer, device), arguments.steps, device)
             wanted = "  (wanted: at most 1.40)" if layer == "conv13" else ""
-            print(
-                f"width {width:g}, {layer}: step with anti {ratio:.2f} x plain (from {low:.2f} to {high:.2f}){wanted}"
-            )
+            print(f"width {width:g}, {layer}: step with anti {ratio} x plain{wanted}")
+        print(
+            f"width {width:g}: channels-last step {show(*layouts(width, device), arguments.steps, device)} x contiguous"
+        )
 
 
-def measure(width: float, layer: str, steps: int, device: torch.device) -> tuple[float, float, float]:
-    """Median, least and greatest ratio of paired steps."""
-    torch.manual_seed(1)
-    plain, anti, frozen = (
-        networks.build("vgg16", classes=10, shape=(126, 129), width=width).to(device, memory_format=torch.channels_last)
-        for _ in range(3)
-    )
+def with_penalty(width: float, layer: str, device: torch.device) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A plain step, and one with anti-transfer at a layer."""
+    plain, anti, frozen = (network(width, device, torch.channels_last) for _ in range(3))
     penalty = AntiTransfer(frozen, layers=[anti.layers[layer]]).watch(anti)
-    values = torch.randn(BATCH, 1, 126, 129, device=device)
-    target = torch.randint(10, (BATCH,), device=device)
-    steppers = [stepper(plain, values, target, None), stepper(anti, values, target, penalty)]
+    return stepper(plain, device, None), stepper(anti, device, penalty)
+
+
+def layouts(width: float, device: torch.device) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A step with contiguous weights, and one with channels last."""
+    one, other = (network(width, device, layout) for layout in (torch.contiguous_format, torch.channels_last))
+    return stepper(one, device, None), stepper(other, device, None)
+
+
+def network(width: float, device: torch.device, layout: torch.memory_format) -> networks.Network:
+    """The paper's network at a width."""
+    torch.manual_seed(1)
+    built = networks.build("vgg16", classes=10, shape=SHAPE, width=width)
+    return built.to(device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
+
+
+def show(base: Callable[[], None], step: Callable[[], None], steps: int, device: torch.device) -> str:
+    """Median, least and greatest ratio of steps taken in turn."""
     ratios = []
     for turn in range(steps + 2):
-        seconds = [timed(step, device) for step in steppers]
+        base_s, step_s = timed(base, device), timed(step, device)
         if turn >= 2:  # the first ones warm up
-            ratios.append(seconds[1] / seconds[0])
-    return statistics.median(ratios), min(ratios), max(ratios)
+            ratios.append(step_s / base_s)
+    return f"{statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def stepper(
-    network: torch.nn.Module, values: torch.Tensor, target: torch.Tensor, penalty: AntiTransfer | None
-) -> Callable[[], None]:
+def stepper(trained: torch.nn.Module, device: torch.device, penalty: AntiTransfer | None) -> Callable[[], None]:
     """One training step."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=5e-4)
+    values = torch.randn(BATCH, 1, *SHAPE, device=device)
+    target = torch.randint(10, (BATCH,), device=device)
+    optimiser = torch.optim.Adam(trained.parameters(), lr=5e-4)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(network(values), target)
+        loss = functional.cross_entropy(trained(values), target)
         if penalty is not None:
             loss = loss + penalty(values)
         loss.backward()

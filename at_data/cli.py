@@ -16,6 +16,14 @@ from at_data.errors import AtError, ManifestError
 from at_data.progress import Bar
 
 FOLDER = click.Path(path_type=Path)
+
+
+def _no_nan(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    if value != value:  # noqa: PLR0124 - only nan differs from itself
+        raise click.BadParameter("nan is no share", param=parameter)
+    return value
+
+
 SOURCE = click.option("--source", required=True, type=FOLDER, help="Folder the corpus was unpacked to.")
 OUT = click.option("--out", required=True, type=FOLDER, help="Folder that receives the dataset folder.")
 NOISE = click.option("--noise-source", type=FOLDER, help="Folder of the noise corpus, for manifests that mix noise.")
@@ -29,6 +37,7 @@ WORKERS = click.option(
 MAX_BAD = click.option(
     "--max-bad",
     type=click.FloatRange(0, 100),
+    callback=_no_nan,
     default=1.0,
     show_default=True,
     help="Per cent of recordings that may be bad.",
@@ -172,9 +181,10 @@ def datasets(context: click.Context, sources: Path, out: Path, workers: int, max
 @click.pass_context
 def verify(context: click.Context, dataset: Path) -> None:
     """Check every shard of DATASET against its header; exit 1 naming what is damaged."""
-    from at_data import headers, shards  # noqa: PLC0415
+    from at_data import headers  # noqa: PLC0415
+    from at_data.verify import verify as find_problems  # noqa: PLC0415
 
-    problems = shards.verify(dataset)
+    problems = find_problems(dataset)
     for problem in problems:
         click.echo(problem)
     if problems:

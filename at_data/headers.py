@@ -1,13 +1,17 @@
 """What a dataset says of itself: `dataset.json`, written, read, refused."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from at_data.errors import ShardError
+from at_data.files import write_whole
 
 FORMAT = 1  # of the folder; a reader refuses what it does not know
+UNCOUNTED = {"content", "versions", "licence", "source", "citation"}
 
 
 class Shard(BaseModel):
@@ -35,6 +39,7 @@ class Header(BaseModel):
     format: int
     name: str
     digest: str
+    content: str
     listing: str
     manifest: dict[str, Any]
     licence: str
@@ -54,6 +59,7 @@ class Header(BaseModel):
     left_out: dict[str, int]
     noise: dict[str, float | int] | None
     shards: list[Shard]
+    files: dict[str, str]
     versions: dict[str, str]
 
     @property
@@ -62,9 +68,19 @@ class Header(BaseModel):
         return self.attributes[self.target]
 
 
+def content(header: Header) -> str:
+    """SHA-256 of all the header says of the data, the hashes of every file among it: the identity of the very data.
+
+    Two sources built with one manifest share a digest and differ in this. Versions and what is said of the source do
+    not count.
+    """
+    facts = header.model_dump(mode="json", exclude=UNCOUNTED)
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 def write(folder: Path, header: Header) -> None:
-    """`dataset.json` in a dataset folder."""
-    (folder / "dataset.json").write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    """`dataset.json` in a dataset folder, whole or not at all."""
+    write_whole(folder / "dataset.json", header.model_dump_json(indent=1) + "\n")
 
 
 def read(folder: Path) -> Header:

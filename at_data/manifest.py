@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, ValidationError, model_validator
 
 from at_data.errors import ManifestError
 from at_data.stages.audio import Audio
-from at_data.stages.noise import Mix
+from at_data.stages.noise import Mix, OneOf
 from at_data.stages.segments import Cut
-from at_data.stages.selection import Cap, Undersample
+from at_data.stages.selection import Balance, Cap, Undersample
 from at_data.stages.spectra import Scaling, Stft
 from at_data.stages.splits import Fractions, Published, Split
 
@@ -31,7 +31,7 @@ class Subset(_Settings):
     A speaker dataset drawn from the training part of a word dataset's split holds no item that dataset tests on.
     """
 
-    split: Fractions | Published
+    split: Split
     target: str
     part: Literal["train", "valid", "test"]
 
@@ -44,6 +44,19 @@ class Store(_Settings):
     compression: Literal["none", "zstd", "lz4"]
 
 
+def _none_or(tag: str, keys: str) -> Discriminator:
+    """Choice between `none` and a mapping: only the one that was meant says what is wrong."""
+
+    def branch(value: object) -> str | None:
+        return tag if isinstance(value, (dict, BaseModel)) else "<none>" if value == "none" else None
+
+    message = f"expected 'none' or a mapping of {keys}"
+    return Discriminator(branch, custom_error_type="no_branch", custom_error_message=message)
+
+
+_None = Annotated[Literal["none"], Tag("<none>")]
+
+
 class Manifest(_Settings):
     """Everything that decides the bytes of a dataset, and nothing else. No key has a default."""
 
@@ -52,15 +65,15 @@ class Manifest(_Settings):
     target: str
     keep: dict[str, tuple[str, ...]]
     nuisances: tuple[str, ...]
-    balance: Literal["none"] | Cap | Undersample
-    subset: Literal["none"] | Subset
+    balance: Balance
+    subset: Annotated[_None | Annotated[Subset, Tag("<subset>")], _none_or("<subset>", "split, target, part")]
     seed: Annotated[int, Field(ge=0)]
     audio: Audio
     segment: Cut
-    noise: Literal["none"] | Mix
+    noise: Annotated[_None | Annotated[Mix, Tag("<mix>")], _none_or("<mix>", "corpus, keep, a level, ...")]
     stft: Stft
     scaling: Scaling
-    split: Fractions | Published
+    split: Split
     duplicates: Literal["drop", "fail", "keep"]
     store: Store
 
@@ -104,19 +117,44 @@ def load(name: str | Path) -> Manifest:
             )
         path = known[str(name)]
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader, and stricter
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ManifestError(path, f"cannot be read ({error})", "a YAML file", "correct the file") from error
     if not isinstance(raw, dict):
         raise ManifestError(path, f"holds {type(raw).__name__}", "a mapping of keys", "start from a shipped manifest")
     return parse(raw, str(path))
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose keys are strings and stand once in each mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value if key_node.tag == "tag:yaml.org,2002:merge" else self.construct_object(key_node, True)
+            if not isinstance(key, str):
+                problem = f"the key {key_node.value!r} is no string: put it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key}' stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def parse(raw: dict[str, Any], where: str) -> Manifest:
     """Manifest from plain values; ManifestError names every wrong key, what came and what was expected."""
     try:
         # by way of JSON: strict about types, yet lists become tuples
-        return Manifest.model_validate_json(json.dumps(raw, default=str))
+        text = json.dumps(raw)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ManifestError(
+            where,
+            f"holds what is no setting ({error})",
+            "strings, numbers, lists and mappings, none inside itself",
+            "put quotes around dates, write out aliases",
+        ) from error
+    try:
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         problems = _problems(error)
         raise ManifestError(
@@ -127,59 +165,51 @@ def parse(raw: dict[str, Any], where: str) -> Manifest:
         ) from error
 
 
+# mappings that a choice may fall on, by the tag that errors name them with
+BRANCHES: dict[str, type[BaseModel]] = {
+    "<cap>": Cap,
+    "<undersample>": Undersample,
+    "<subset>": Subset,
+    "<mix>": Mix,
+    "<one_of>": OneOf,
+    "<published>": Published,
+    "<fractions>": Fractions,
+}
+
+
 def _problems(error: ValidationError) -> list[str]:
-    """One clause per wrong key; of a union's branches only the one the user meant."""
-    found: dict[str, str] = {}
+    """One clause per wrong key."""
+    clauses = []
     for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        keys = _real_keys(path)
-        where = ".".join(keys) or "manifest"
-        if problem["type"] == "missing":
+        place, came = problem["loc"], problem["input"]
+        keys = [str(part) for part in place if not str(part).startswith("<")]
+        key = problem.get("ctx", {}).get("key")
+        missing = problem["type"] == "missing"
+        if problem["type"] == "no_branch" and key and isinstance(came, dict):
+            # the one key by which the choice is made is to blame, not the whole mapping
+            keys, missing, came = [*keys, key], key not in came, came.get(key)
+        if missing:
             text = "key is missing"
         elif problem["type"] == "extra_forbidden":
-            text = f"unknown key (known here: {', '.join(_known(keys[:-1]))})"
+            text = f"unknown key (known here: {', '.join(_known(place[:-1]))})"
         else:
-            text = f"got {problem['input']!r}, {problem['msg'].removeprefix('Value error, ')}"
-        if problem["type"] == "literal_error" and problem["input"] != "none" and isinstance(problem["input"], dict):
-            continue  # `none` was not meant: the other branch says what is wrong
-        found.setdefault(where, text)
-    return [f"{where}: {text}" for where, text in found.items()]
+            text = f"got {came!r}, {problem['msg'].removeprefix('Value error, ')}"
+        clauses.append(f"{'.'.join(keys) or 'manifest'}: {text}")
+    return clauses
 
 
-def _real_keys(path: Sequence[str]) -> list[str]:
-    """Path without the names pydantic gives to a union's branches."""
-    keys = []
-    branches = {
-        "Cap",
-        "Undersample",
-        "Subset",
-        "Fractions",
-        "Published",
-        "Mix",
-        "literal['none']",
-        "str",
-        "json-or-python",
-    }
-    for part in path:
-        if part in branches or part.startswith(("literal[", "tuple[", "function-", "constrained-", "nullable[")):
-            continue
-        keys.append(part)
-    return keys
-
-
-def _known(keys: Sequence[str]) -> list[str]:
+def _known(place: tuple[int | str, ...]) -> list[str]:
     """Keys a place in the manifest may have."""
-    schema = Manifest.model_json_schema()
-    places: list[dict[str, Any]] = [schema]
-    for key in keys:
-        places = [_resolve(schema, place.get("properties", {}).get(key, {})) for place in places]
-        places = [_resolve(schema, option) for place in places for option in place.get("anyOf", [place])]
-    return sorted({name for place in places for name in place.get("properties", {})})
+    model: type[BaseModel] = Manifest
+    for part in place:
+        model = BRANCHES.get(str(part)) or _model(model, str(part))
+    return sorted(model.model_fields)
 
 
-def _resolve(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
-    reference = place.get("$ref")
-    return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else place
+def _model(model: type[BaseModel], key: str) -> type[BaseModel]:
+    """Settings under a key; where there is a choice, the tag that follows says which."""
+    annotation = model.model_fields[key].annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
 
 
 __all__ = ["Manifest", "Split", "Store", "Subset", "load", "parse", "shipped"]

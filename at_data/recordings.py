@@ -1,4 +1,4 @@
-"""The nouns that travel the road: Recording, Segment, Spectrogram."""
+"""The nouns that travel the road: Recording and Segment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,11 +57,3 @@ class Segment:
     def id(self) -> str:
         """Recording id, and the segment's number in it."""
         return f"{self.recording.id}#{self.index}"
-
-
-@dataclass(frozen=True, slots=True)
-class Spectrogram:
-    """STFT magnitudes of one segment, rows in time order."""
-
-    segment_id: str
-    values: Float32[np.ndarray, "frames bins"]

@@ -1,4 +1,4 @@
-"""The HDF5 shards of a dataset: written, read, verified."""
+"""The HDF5 shards of a dataset: written and read."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, Num
 
 from at_data import headers
 from at_data.errors import ShardError
-from at_data.headers import FORMAT, Header, Shard
+from at_data.headers import FORMAT, Header
 
 UNKNOWN = -1  # code of an attribute a recording does not have
 CHUNK_BYTES = 1 << 20  # compressed shards are cut into chunks of about this size
@@ -26,12 +26,13 @@ def write_shard(
     shape: tuple[int, int, int],
     columns: Mapping[str, Num[np.ndarray, "items"]],
     ids: Sequence[str],
+    waveforms: Sequence[str],
     *,
     target: str,
     dtype: str,
     compression: str,
 ) -> str:
-    """SHA-256 of the shard written: `x` from blocks of rows, `target`, one integer column per attribute, `id`.
+    """SHA-256 of the shard written: `x` from blocks of rows, `target`, attributes as integers, `id`, `waveform`.
 
     The file is closed, forced to disk and read back for the hash; the caller renames it. The bytes depend on the
     arguments alone.
@@ -39,11 +40,8 @@ def write_shard(
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         file.attrs["format"] = FORMAT
         file.attrs["dataset"] = header_digest
-        encoded = np.array(
-            [item.encode() for item in ids],
-            dtype=h5py.string_dtype("utf-8", max(map(len, map(str.encode, ids)), default=1)),
-        )
-        file.create_dataset("id", data=encoded, track_times=False)
+        for name, texts in (("id", ids), ("waveform", waveforms)):
+            file.create_dataset(name, data=_fixed_width(texts), track_times=False)
         file.create_dataset("target", data=columns[target].astype(np.int64), track_times=False)
         group = file.create_group("attributes")
         for name, codes in sorted(columns.items()):
@@ -58,10 +56,15 @@ def write_shard(
     return sha256(path)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def check_compression(compression: str) -> None:
+    """Nothing, or ShardError where a compression needs a package that is not installed."""
+    if compression != "none":
+        _plugin(compression)
+
+
+def _fixed_width(texts: Sequence[str]) -> np.ndarray:
+    encoded = [text.encode() for text in texts]
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(map(len, encoded), default=1)))
 
 
 def _filters(compression: str, shape: tuple[int, int, int], dtype: str) -> dict[str, Any]:
@@ -114,6 +117,11 @@ class SplitReader:
     def ids(self) -> list[str]:
         """Item ids, in row order."""
         return [item.decode() for column in self._columns("id") for item in column.tolist()]
+
+    @cached_property
+    def waveforms(self) -> list[str]:
+        """Hashes of the recordings the items were cut from, as decoded, in row order."""
+        return [item.decode() for column in self._columns("waveform") for item in column.tolist()]
 
     def codes(self, attribute: str) -> Int64[np.ndarray, "items"]:
         """Codes of an attribute, in row order; -1 where the recording has none."""
@@ -191,39 +199,16 @@ def open_dataset(folder: Path) -> Dataset:
     return Dataset(folder, headers.read(folder))
 
 
-def verify(folder: Path) -> list[str]:
-    """What is wrong with a dataset, a line each: shards missing, altered, unreadable or of another dataset."""
-    header = headers.read(folder)
-    problems = []
-    listed = {shard.file for shard in header.shards}
-    for path in sorted((folder / "shards").glob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name not in listed:
-            problems.append(f"{name}: not in the header")
-    for shard in header.shards:
-        problem = _problem(folder, header, shard)
-        if problem:
-            problems.append(f"{shard.file}: {problem}")
-    for split, count in header.counts.items():
-        held = sum(shard.items for shard in header.shards if shard.split == split)
-        if held != count:
-            problems.append(f"dataset.json: says {count} {split} items, its shards hold {held}")
-    return problems
+def facts(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Digest of the dataset a shard belongs to, and the shape of its items."""
+    with _open(path) as file:
+        return file.attrs["dataset"], file["x"].shape
 
 
-def _problem(folder: Path, header: Header, shard: Shard) -> str | None:
-    path = folder / shard.file
-    if not path.is_file():
-        return "missing"
-    found = sha256(path)
-    if found != shard.sha256:
-        return f"SHA-256 is {found[:16]}..., the header says {shard.sha256[:16]}..."
-    with _open(path) as opened:
-        if opened.attrs["dataset"] != header.digest:
-            return f"belongs to dataset {opened.attrs['dataset'][:8]}, not {header.digest[:8]}"
-        shape = opened["x"].shape
-    expected = (shard.items, header.frames, header.bins)
-    return None if shape == expected else f"x has shape {shape}, expected {expected}"
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path) -> Any:

@@ -4,13 +4,15 @@ import sys
 
 
 def main() -> None:
-    """Run `at-train`."""
+    """Run `at-train`; an interrupt ends in exit 130, and only `fit` has something to carry on."""
     try:
         from at_train.cli import main as run  # noqa: PLC0415 - importing takes long enough to be interrupted
 
         run()
     except KeyboardInterrupt:
-        sys.stderr.write("at-train: interrupted; the same command carries on after the last whole epoch\n")
+        fits = sys.argv[1:2] == ["fit"]
+        hint = "; the same command carries on after the last whole epoch" if fits else ""
+        sys.stderr.write(f"at-train: interrupted{hint}\n")
         sys.exit(130)
 
 

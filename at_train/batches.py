@@ -64,6 +64,12 @@ class Split:
         ids = self.reader.ids
         return [ids[row] for row in self.rows.tolist()]
 
+    @cached_property
+    def waveforms(self) -> list[str]:
+        """Hash of the recording that each item was cut from, in the order of `rows`."""
+        waveforms = self.reader.waveforms
+        return [waveforms[row] for row in self.rows.tolist()]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -98,6 +104,7 @@ class Data:
         return {
             "dataset": header.name,
             "digest": header.digest,
+            "content": header.content,
             "frames": header.frames,
             "bins": header.bins,
             "audio": header.manifest["audio"],

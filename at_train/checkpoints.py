@@ -20,10 +20,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Facts:
-    """What a network's input was: `mean` and `std` scaled the values, `classes` are in the order of the outputs."""
+    """What a network's input was: `mean` and `std` scaled the values, `classes` are in the order of the outputs.
+
+    `digest` is that of the dataset's manifest, `content` that of the very data.
+    """
 
     dataset: str
     digest: str
+    content: str
     frames: int
     bins: int
     audio: dict[str, Any]
@@ -137,6 +141,19 @@ def restore(path: Path, checkpoint: Checkpoint, network: nn.Module) -> None:
                 "use the checkpoint of a network of the same kind, width and number of classes",
             )
     network.load_state_dict(checkpoint.weights)
+
+
+def restore_optimiser(path: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer) -> None:
+    """The checkpoint's optimiser state in an optimiser; CheckpointError when there is none or it does not fit."""
+    try:
+        optimiser.load_state_dict(checkpoint.optimiser or {})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            path,
+            f"its optimiser state cannot be used ({_short(error)})",
+            "a checkpoint that training can go on from, as `last.pt` is",
+            "restore the file, or train in a new folder",
+        ) from error
 
 
 def network(path: Path, checkpoint: Checkpoint) -> Network:

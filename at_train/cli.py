@@ -218,7 +218,7 @@ def _losses(named: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Run `at-train`; what a user can mend ends in one paragraph and exit 2, an interrupt in 130."""
+    """Run `at-train`; what a user can mend ends in one paragraph and exit 2, an interrupt in KeyboardInterrupt."""
     try:
         code = cli.main(standalone_mode=False)
     except AtError as error:
@@ -234,7 +234,6 @@ def main() -> None:
             f"at-train: {error.name} is not installed; training needs it: pip install 'anti-transfer[train]'", err=True
         )
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("at-train: interrupted; the same command carries on after the last whole epoch", err=True)
-        sys.exit(130)
+    except click.Abort as error:  # click's word for an interrupt; `at_train.__main__` answers it
+        raise KeyboardInterrupt from error
     sys.exit(code if isinstance(code, int) else 0)

@@ -143,7 +143,7 @@ def dump(settings: Settings) -> str:
 
 
 def digest(settings: Settings, dataset: str, orthogonal: Sequence[str]) -> str:
-    """SHA-256 that names a run: settings, digest of the dataset, digests of the orthogonal runs, wherever those lie."""
+    """SHA-256 that names a run: settings, the dataset's content, digests of the orthogonal runs, wherever those lie."""
     facts = {
         **settings.model_dump(mode="json", exclude={"orthogonal"}),
         "dataset": dataset,

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
@@ -103,7 +104,8 @@ class AntiTransfer(nn.Module):
     def watch(self, model: nn.Module) -> "AntiTransfer":
         """Itself, now keeping the compared maps of every forward pass of `model`; ends an earlier watch.
 
-        The pass must be a call of `model` itself, since that is what marks the beginning of a batch.
+        The pass must be a call of `model` itself, since that is what marks the beginning of a batch; copies of it, such
+        as a moving average of the weights, are not watched.
         """
         shared = {id(weight) for weight in self.frozen.parameters()} & {id(weight) for weight in model.parameters()}
         if shared:
@@ -112,12 +114,15 @@ class AntiTransfer(nn.Module):
         modules = _modules(model, self.layers, "layers")
         self.unwatch()
 
-        def begin(_module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-            self._maps = {}
+        watched = weakref.ref(model)  # a deep copy of the model takes the hooks along, and is not watched
+
+        def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+            if module is watched():
+                self._maps = {}
 
         self._handles.append(model.register_forward_pre_hook(begin))
         for name, module in modules.items():
-            self._handles.append(module.register_forward_hook(_keep(name, lambda: self._maps)))
+            self._handles.append(module.register_forward_hook(_keep(name, module, lambda: self._maps)))
         return self
 
     def unwatch(self) -> None:
@@ -191,7 +196,7 @@ def _until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]
 
     handles = []
     for name, module in modules.items():
-        handles.append(module.register_forward_hook(_keep(name, lambda: maps)))
+        handles.append(module.register_forward_hook(_keep(name, module, lambda: maps)))
         handles.append(module.register_forward_hook(stop))
     try:
         with suppress(_Complete):
@@ -201,14 +206,17 @@ def _until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]
             handle.remove()
 
 
-def _keep(name: str, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    """Forward hook that puts a module's first output into the maps.
+def _keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    """Forward hook that puts the first output of this very module, not of a copy of it, into the maps.
 
     It copies: an in-place operation after the module would otherwise change the map of the watched network, and not
     that of the frozen one, which has stopped. The copy is float32 at least, as the aggregations need it anyway.
     """
+    compared = weakref.ref(module)
 
-    def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+    def keep(module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        if module is not compared():
+            return
         if not isinstance(output, Tensor) or output.dim() != 4 or not output.is_floating_point():  # noqa: PLR2004
             came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
             expected = "a float feature map, batch x channels x height x width"

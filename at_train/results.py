@@ -5,7 +5,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ SETTINGS: dict[str, type | tuple[type, ...]] = {"strategy": str, "seed": int}
 DATASET: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "digest": str,
+    "content": str,
     "target": str,
     "classes": list,
     "counts": dict,
@@ -166,6 +168,20 @@ def replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+@contextmanager
+def writing(out: Path, todo: str) -> Iterator[None]:
+    """Within it a full or forbidden disk is told as CheckpointError, which ends in `todo`."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            error.filename or out,
+            f"cannot be used ({error.strerror or error})",
+            "room on the disk and leave to write",
+            todo,
+        ) from error
 
 
 def _dumped(content: Mapping[str, Any]) -> bytes:

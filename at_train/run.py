@@ -1,8 +1,8 @@
 """Settings + dataset + network -> a run folder; resume it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -87,37 +87,36 @@ def fit(
     progress = progress or Silent()
     place = device_named(device)
     data = Data.open(dataset, settings.target)
-    settings = settings.model_copy(update={"target": data.target})
+    elsewhere = tuple(str(Path(folder).resolve()) for folder in settings.orthogonal)
+    settings = settings.model_copy(update={"target": data.target, "orthogonal": elsewhere})
     _check(settings, data)
     others = strategies.orthogonals(settings)
-    digest = config.digest(settings, data.header.digest, [other.facts["digest"] for other in others])
+    digest = config.digest(settings, data.header.content, [other.facts["digest"] for other in others])
     begun = run_folder.claim(out, digest, _plain(settings))
     if begun and begun["state"] == "finished":
         progress.say(f"{out}: already finished, nothing to do")
         return begun
     training = _prepare(out, digest, settings, data, others, place)
-    facts = begun or _facts(training, dataset, others)
-    with _writing(out):
+    facts = _facts(training, dataset, others)
+    with results.writing(out, "mend that; the same command carries on after the last whole epoch"):
+        return _carry_out(training, facts, progress)
+
+
+def _carry_out(training: _Training, facts: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """What `run.json` says at the end; the folder is looked at again, for only now no other process can change it."""
+    out = training.out
+    with run_folder.locked(out):
+        begun = run_folder.claim(out, training.digest, _plain(training.settings))
+        if begun and begun["state"] == "finished":
+            progress.say(f"{out}: finished by another process, nothing to do")
+            return begun
+        _resume(training)
         _lay_out(training, facts)
-        _warn(progress, facts, data)
+        _warn(progress, facts, training.data)
         if training.done:
             progress.say(f"{out}: carrying on after epoch {training.done}")
         stopped = _train(training, progress)
         return _finish(training, facts, stopped)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Within it a full or forbidden disk is told as CheckpointError."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(
-            error.filename or out,
-            f"cannot be used ({error.strerror or error})",
-            "room on the disk and leave to write",
-            "mend that; the same command carries on after the last whole epoch",
-        ) from error
 
 
 def _check(settings: Settings, data: Data) -> None:
@@ -147,7 +146,7 @@ def _has_valid(data: Data) -> bool:
 def _prepare(
     out: Path, digest: str, settings: Settings, data: Data, others: list[strategies.Orthogonal], device: torch.device
 ) -> _Training:
-    """A run as it begins, or as its last checkpoint left it. Initial weights are drawn from the seed alone."""
+    """A run as it begins. Initial weights are drawn from the seed alone."""
     facts = Facts(**data.facts())
     with loop.generators(torch.device("cpu"), settings.seed, "initial weights"):
         network = networks.build(settings.network, len(data.classes), (facts.frames, facts.bins), settings.width)
@@ -158,20 +157,29 @@ def _prepare(
         penalty.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learning = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=settings.learning_rate)
-    training = _Training(out, digest, settings, data, facts, network, penalty, optimiser, device)
-    if (out / "checkpoints" / "last.pt").is_file():
-        _resume(training)
-    return training
+    return _Training(out, digest, settings, data, facts, network, penalty, optimiser, device)
 
 
 def _resume(training: _Training) -> None:
-    """Put weights, optimiser and counts back as the last checkpoint has them, and drop what came after it."""
+    """Put weights, optimiser and counts back as the last checkpoint has them, if any, and drop what came after it."""
     last = checkpoints.selected(training.out, "last")
+    if last.is_file():
+        _restore(training, last)
+    results.truncate(training.out, training.done)  # results are written before weights are
+
+
+def _restore(training: _Training, last: Path) -> None:
+    """Weights, optimiser and counts as this checkpoint has them; CheckpointError when it is not one of this run."""
     checkpoint = checkpoints.load(last)
+    if checkpoint.run != training.digest:
+        raise CheckpointError(
+            last,
+            f"a checkpoint of run {checkpoint.run[:8]}",
+            f"one of run {training.digest[:8]}",
+            "restore the file, or train in a new folder",
+        )
     checkpoints.restore(last, checkpoint, training.network)
-    assert checkpoint.run == training.digest
-    assert checkpoint.optimiser is not None
-    training.optimiser.load_state_dict(checkpoint.optimiser)
+    checkpoints.restore_optimiser(last, checkpoint, training.optimiser)
     training.done, training.best_epoch, training.best_loss = (
         checkpoint.epoch,
         checkpoint.best_epoch,
@@ -179,16 +187,17 @@ def _resume(training: _Training) -> None:
     )
     if checkpoint.epoch == checkpoint.best_epoch:  # a kill may have come between the two files
         checkpoints.save(checkpoints.selected(training.out, "best"), replace(checkpoint, optimiser=None))
-    results.truncate(training.out, checkpoint.epoch)
 
 
 def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogonal]) -> dict[str, Any]:
     """What `run.json` says of a run that begins."""
     data, header = training.data, training.data.header
-    corpus, held_out = (
-        header.manifest["corpus"],
-        {name: data.splits[name].ids for name in data.splits if name != "train"},
-    )
+    corpus, folder = header.manifest["corpus"], dataset.resolve()
+    held_out = {
+        name: list(zip(split.ids, split.waveforms, strict=True))
+        for name, split in data.splits.items()
+        if name != "train"
+    }
     return {
         "digest": training.digest,
         "name": training.out.resolve().name,
@@ -196,6 +205,7 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
         "dataset": {
             "name": header.name,
             "digest": header.digest,
+            "content": header.content,
             "corpus": corpus,
             "target": data.target,
             "classes": list(data.classes),
@@ -203,7 +213,8 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
             "left_out": {name: split.left_out for name, split in data.splits.items()},
             "nuisances": list(data.splits["train"].nuisances),
         },
-        "dataset_folder": str(dataset),
+        "dataset_folder": str(folder),
+        "dataset_beside": os.path.relpath(folder, training.out.resolve().parent),
         "orthogonal": [other.entry(corpus, held_out) for other in others],
         "state": "running",
         "best_epoch": None,
@@ -220,11 +231,16 @@ def _lay_out(training: _Training, facts: dict[str, Any]) -> None:
     texts = {
         "config.yaml": config.dump(training.settings),
         "data.json": data.header.model_dump_json(indent=1) + "\n",
-        "train_ids.txt": "".join(f"{item}\n" for item in sorted(data.splits["train"].ids)),
+        "train_ids.txt": _lines(data.splits["train"].ids),
+        "train_waveforms.txt": _lines(set(data.splits["train"].waveforms)),
         "environment.json": json.dumps(sessions, indent=1) + "\n",
     }
     for name, text in texts.items():
         results.replace(out / name, text.encode())
+
+
+def _lines(entries: Iterable[str]) -> str:
+    return "".join(f"{entry}\n" for entry in sorted(entries))
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """Which run a folder holds, and whether it is finished."""
 
+import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from at_data.errors import CheckpointError, ConfigError
 
 PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
+LOCK = ".lock"  # held by the process that trains in a folder
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -52,12 +57,35 @@ def claim(run: Path, digest: str, settings: dict[str, Any]) -> dict[str, Any] | 
                 run, f"holds another run ({_difference(facts, settings)})", "a new folder", "choose another --out"
             )
         return facts
-    strange = sorted(path.name for path in run.iterdir() if not path.name.endswith(PARTIAL)) if run.is_dir() else []
+    found = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+    strange = [name for name in found if name != LOCK and not name.endswith(PARTIAL)]
     if strange or (run.exists() and not run.is_dir()):
         raise ConfigError(
             run, f"exists and is no run ({', '.join(strange[:3]) or 'a file'})", "a new folder", "choose another --out"
         )
     return None
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Sole use of a run folder, which is made if need be; the lock dies with the process that holds it.
+
+    ConfigError when another process holds it. File systems without locks do without.
+    """
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                run, "another process is training here", "one at a time", "wait for it, or choose another --out"
+            ) from error
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        yield
 
 
 def _difference(facts: dict[str, Any], settings: dict[str, Any]) -> str:

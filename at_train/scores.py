@@ -27,6 +27,7 @@ def device_named(name: str) -> torch.device:
 def score(run: Path, dataset: Path | None = None, split: str = "test", device: str = "auto") -> dict[str, Any]:
     """Scores of a finished run on a split of its own dataset, or of another one; also written into `scores/`.
 
+    Its own is looked for where it was, then where it lay from the run; CheckpointError when other data lie there.
     Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
     are scaled as the network's own were. Raises CheckpointError when it does not fit, ConfigError when the split is
     absent.
@@ -36,6 +37,8 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
     checkpoint = checkpoints.load(path)
     seen = checkpoint.facts
     data = Data.open_as(dataset or own_dataset(run, facts), seen.target, seen.classes, (seen.mean, seen.std))
+    if dataset is None:
+        _refuse_other_data(run, data, facts)
     checkpoints.refuse_unlike(path, seen, Facts(**data.facts()))
     if split not in data.splits or not len(data.splits[split]):
         full = ", ".join(name for name, part in data.splits.items() if len(part))
@@ -43,18 +46,31 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
             data.folder, f"no {split} items with a known {seen.target}", f"one of: {full}", "choose another split"
         )
     network = checkpoints.network(path, checkpoint).to(device_named(device))
-    return write(run, facts, network, data, split)
+    with results.writing(run, "mend that and score the run again"):
+        return write(run, facts, network, data, split)
 
 
 def own_dataset(run: Path, facts: dict[str, Any]) -> Path:
-    """Folder of the dataset a run was trained on: as it was named then, from here or from the run folder."""
+    """Folder of the dataset a run was trained on: where it was then, or, moved together with the run, seen from it."""
     named = Path(facts["dataset_folder"])
-    for folder in (named, run / named):
+    for folder in (named, run.resolve().parent / facts["dataset_beside"]):
         if (folder / "dataset.json").is_file():
             return folder
     raise CheckpointError(
         run, f"its dataset is no longer in {named}", "the dataset it was trained on", "name it with --dataset"
     )
+
+
+def _refuse_other_data(run: Path, data: Data, facts: dict[str, Any]) -> None:
+    """Nothing, or CheckpointError where the dataset that was found is not the one the run was trained on."""
+    came, expected = data.header.content, facts["dataset"]["content"]
+    if came != expected:
+        raise CheckpointError(
+            data.folder,
+            f"content {came[:8]} of dataset {data.header.name}-{data.header.digest[:8]}",
+            f"content {expected[:8]}, which run {run} was trained on",
+            "name the dataset with --dataset, this one too if you mean it",
+        )
 
 
 def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split: str) -> dict[str, Any]:
@@ -66,8 +82,9 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
     device = next(network.parameters()).device
     batches = sequential_batches(data.splits[split], settings["batch_size"], device)
     result = loop.evaluate(network, batches, precision=settings["precision"], where=f"scoring {split}")
-    own = data.header.digest == facts["dataset"]["digest"]
-    place = split if own else f"{data.header.name}-{data.header.digest[:8]}/{split}"
+    header = data.header
+    own = header.content == facts["dataset"]["content"]
+    place = split if own else f"{header.name}-{header.digest[:8]}-{header.content[:8]}/{split}"
     content = summary(facts["digest"], data, split, result)
     named = ([data.classes[code] for code in codes.tolist()] for codes in (result.target, result.predicted))
     results.write_scores(run, place, content, zip(result.ids, *named, strict=True))
@@ -82,7 +99,7 @@ def summary(run: str, data: Data, split: str, result: Evaluation) -> dict[str, A
     }
     return {
         "run": run,
-        "dataset": {"name": data.header.name, "digest": data.header.digest},
+        "dataset": {"name": data.header.name, "digest": data.header.digest, "content": data.header.content},
         "split": split,
         "items": len(result.ids),
         "accuracy": metrics.accuracy(result.target, result.predicted),

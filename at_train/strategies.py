@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from at_data.errors import ConfigError
+import torch
+
+from at_data.errors import CheckpointError, ConfigError
 from at_train import checkpoints, run_folder
 from at_train.checkpoints import Facts
 from at_train.config import Settings
 from at_train.losses import AntiTransfer
 from at_train.networks import Network
+
+Item = tuple[str, str]  # id and waveform
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,36 @@ class Orthogonal:
         """File with the weights it is scored by."""
         return checkpoints.selected(self.folder, self.facts["settings"]["selection"])
 
-    def seen(self, corpus: str, ids: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    def seen(self, corpus: str, held_out: Mapping[str, Iterable[Item]]) -> dict[str, int]:
         """Items of each split of another dataset that come from recordings this network was trained on.
 
-        Ids are those of the corpus, so every count is zero where the corpora differ.
+        A recording is known again by its id within one corpus, and by its waveform whatever it is called.
+        CheckpointError when the lists of what the network was trained on are gone.
         """
-        if self.facts["dataset"]["corpus"] != corpus:
-            return dict.fromkeys(ids, 0)
-        taught = {_recording(line) for line in (self.folder / "train_ids.txt").read_text(encoding="utf-8").splitlines()}
-        return {split: sum(_recording(item) in taught for item in items) for split, items in ids.items()}
+        same = self.facts["dataset"]["corpus"] == corpus
+        taught = {_recording(item) for item in self._lines("train_ids.txt")} if same else set()
+        heard = set(self._lines("train_waveforms.txt"))
+        return {
+            split: sum(_recording(item) in taught or waveform in heard for item, waveform in items)
+            for split, items in held_out.items()
+        }
 
-    def entry(self, corpus: str, ids: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-        """What a run on another dataset with these held-out ids remembers of it."""
+    def entry(self, corpus: str, held_out: Mapping[str, Iterable[Item]]) -> dict[str, Any]:
+        """What a run on another dataset with these held-out items remembers of it."""
         own = {name: self.facts[name] for name in ("name", "digest")}
-        return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(corpus, ids)}
+        return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(corpus, held_out)}
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.folder / name
+        try:
+            return path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                path,
+                f"cannot be read ({error})",
+                "the list of what the orthogonal network was trained on",
+                "restore the file, or train the orthogonal run again in a new folder",
+            ) from error
 
 
 def orthogonals(settings: Settings) -> list[Orthogonal]:
@@ -58,6 +78,7 @@ def apply(settings: Settings, network: Network, others: Sequence[Orthogonal], fa
     """The penalty that training adds, if any; the network has been given the weights the strategy copies.
 
     The other network sees what this one sees: inputs scaled as this dataset's are, as in the paper's experiments.
+    ConfigError or CheckpointError when the networks do not fit each other.
     """
     loaded = [checkpoints.orthogonal(other.weights, facts) for other in others]
     if settings.strategy in {"init", "freeze", "dual"}:
@@ -79,7 +100,20 @@ def apply(settings: Settings, network: Network, others: Sequence[Orthogonal], fa
     penalty = AntiTransfer(
         frozen, ours, settings.beta, settings.aggregation, settings.similarity, settings.variant, theirs
     )
-    return penalty.watch(network)
+    penalty.watch(network)
+    _refuse_misfit(network, penalty, facts)
+    return penalty
+
+
+def _refuse_misfit(network: Network, penalty: AntiTransfer, facts: Facts) -> None:
+    """Nothing, or ConfigError where the maps of the two networks do not fit each other; no dice are thrown."""
+    learning = network.training
+    network.eval()
+    with torch.no_grad(), torch.random.fork_rng([]):
+        item = torch.zeros(1, 1, facts.frames, facts.bins)
+        network(item)
+        penalty(item)
+    network.train(learning)
 
 
 def _recording(item: str) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import at_data
+import at_train
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # module -> modules of this project it may import; a folder's own __init__ stands for the folder
@@ -17,7 +20,8 @@ DATA = {
     "at_data.recordings": {"at_data.errors"},
     "at_data.corpora": {"at_data.corpora", "at_data.recordings", "at_data.errors"},
     "at_data.stages": set(),
-    "at_data.stages.audio": {"at_data.recordings", "at_data.errors"},
+    "at_data.containers": {"at_data.errors"},
+    "at_data.stages.audio": {"at_data.containers", "at_data.recordings", "at_data.errors"},
     "at_data.stages.segments": {"at_data.recordings", "at_data.errors"},
     "at_data.stages.noise": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.spectra": {"at_data.recordings", "at_data.errors"},
@@ -26,7 +30,9 @@ DATA = {
     "at_data.stages.leaks": {"at_data.recordings", "at_data.errors"},
     "at_data.synth": {"at_data.synth", "at_data.seeds", "at_data.errors"},
     "at_data.manifest": {"at_data.stages", "at_data.errors"},
-    "at_data.headers": {"at_data.errors"},
+    "at_data.files": set(),
+    "at_data.headers": {"at_data.errors", "at_data.files"},
+    "at_data.verify": {"at_data.errors", "at_data.headers", "at_data.manifest", "at_data.shards"},
     "at_data.shards": {"at_data.headers", "at_data.recordings", "at_data.errors"},
     "at_data.cards": {"at_data.headers", "at_data.shards", "at_data.manifest", "at_data.stages.leaks"},
     "at_data.progress": set(),
@@ -35,6 +41,7 @@ DATA = {
         "at_data.cards",
         "at_data.corpora",
         "at_data.errors",
+        "at_data.files",
         "at_data.headers",
         "at_data.manifest",
         "at_data.recordings",
@@ -53,11 +60,12 @@ DATA = {
         "at_data.progress",
         "at_data.shards",
         "at_data.synth",
+        "at_data.verify",
     },
 }
 # errors know nothing of data, so every room of at_train may raise them
 TRAIN = {
-    "at_train": set(),
+    "at_train": {"at_data", "at_train"},
     "at_train.__main__": {"at_train.cli"},
     "at_train.batches": {"at_data.headers", "at_data.shards"},
     "at_train.networks": {"at_train.networks"},
@@ -218,6 +226,13 @@ def test_only_two_rooms_know_the_whole_route() -> None:
         if {"at_data.corpora", "at_data.shards"} <= {room(n) for n in imports(MODULES[m]) if n in MODULES}
     }
     assert {room(m) for m in both} <= {"at_data.build", "at_data.cli"}
+
+
+def test_public_names_are_there() -> None:
+    for package in (at_data, at_train):
+        assert package.__version__
+        for name in package.__all__:
+            assert getattr(package, name) is not None
 
 
 def test_help_is_quick_because_torch_waits() -> None:

@@ -22,6 +22,7 @@ from conftest import write_digits
 from at_data import manifest, shards
 from at_data.build import build, plan, pool, work
 from at_data.errors import CorpusError, ManifestError, ShardError
+from at_data.verify import verify
 
 # float16 keeps 11 bits: scaled values reach about 30, so half a step there
 HALF_PRECISION = 30 * 2.0**-11
@@ -167,7 +168,7 @@ def test_bad_files_go_to_quarantine_with_their_reason_and_the_build_goes_on(
     assert all(lost.values())
     assert sum(built.header.counts.values()) == 175
     assert built.header.left_out == {"bad": 5}
-    assert not shards.verify(built.folder)
+    assert not verify(built.folder)
 
 
 def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
@@ -314,11 +315,18 @@ def test_a_killed_build_carries_on_to_the_same_bytes(
         "--out",
         str(tmp_path / "out"),
     ]
-    for kill_s in (0.8, 1.0, 1.2, 1.4):
-        process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(kill_s)
+    for phase, after_s in (("read", 0.0), ("read", 0.2), ("scale", 0.0), ("scale", 0.1)):
+        process = subprocess.Popen(
+            [*command, "--workers", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if f" {phase}:" in line:
+                break
+        time.sleep(after_s)
         process.send_signal(signal.SIGKILL)  # the parent alone: its workers must leave by themselves
         process.wait()
+        process.stderr.close()
     subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
     (built,) = (tmp_path / "out").iterdir()
     assert tree(built) == tree(dataset)

@@ -10,7 +10,7 @@ from at_data.errors import CheckpointError
 from at_train import checkpoints, networks
 from at_train.checkpoints import Checkpoint, Facts
 
-FACTS = Facts("words", "d" * 64, toy.FRAMES, toy.BINS, toy.AUDIO, toy.STFT, 0.0, 1.0, "word", list(toy.WORDS))
+FACTS = Facts("words", "d" * 64, "c" * 64, toy.FRAMES, toy.BINS, toy.AUDIO, toy.STFT, 0.0, 1.0, "word", list(toy.WORDS))
 
 
 def network(*, width=toy.WIDTH, classes=3):

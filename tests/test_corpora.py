@@ -1,5 +1,7 @@
 """Every corpus module keeps its promises; each corpus' own layout becomes the right Recordings."""
 
+import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -69,7 +71,7 @@ def test_attributes_are_strings_and_unknown_ones_are_absent(corpus, tmp_path):
         for name, value in recording.attributes.items():
             assert isinstance(name, str)
             assert isinstance(value, str)
-            assert name
+            assert name.isidentifier()
             assert value
 
 
@@ -87,6 +89,13 @@ def test_a_folder_that_is_not_the_corpus_is_refused_by_name(corpus, tmp_path, ki
         lay_out(root, {"holiday/beach/pictures.txt": "no audio here"})
     with pytest.raises(CorpusError, match="corpus-folder"):
         list(corpus.recordings(root))
+
+
+@pytest.mark.parametrize("name", [name for name in corpora.names() if name != "table"])
+def test_a_file_where_the_corpus_folder_should_be_is_called_a_file(tmp_path, name):
+    (tmp_path / "corpus.zip").touch()
+    with pytest.raises(CorpusError, match=r"corpus\.zip: it is a file; expected the folder"):
+        list(corpora.load(name).recordings(tmp_path / "corpus.zip"))
 
 
 def test_licence_source_citation_and_story_are_told(corpus):
@@ -143,6 +152,15 @@ def test_gsc_lists_may_have_been_saved_on_windows(tmp_path):
     assert [r.published_split for r in gsc.recordings(tmp_path)] == ["test"]
 
 
+@pytest.mark.parametrize("broken", gsc.LISTS.values())
+def test_gsc_names_a_list_that_is_not_utf8(tmp_path, broken):
+    lay_out(tmp_path, audio("zero/ab12_nohash_0.wav"))
+    for name in gsc.LISTS.values():
+        (tmp_path / name).write_bytes(b"zero/\xff.wav\n" if name == broken else b"")
+    with pytest.raises(CorpusError, match=f"{broken}: cannot be read .*UTF-8"):
+        list(gsc.recordings(tmp_path))
+
+
 # fsdd
 
 
@@ -164,12 +182,25 @@ def test_fsdd_names_metadata_it_cannot_read(tmp_path, text):
         list(fsdd.recordings(tmp_path))
 
 
+def test_fsdd_names_a_fact_that_cannot_be_an_attribute(tmp_path):
+    lay_out(tmp_path, {"recordings/7_jackson_32.wav": None, "metadata.json": '{"jackson": {"a/b": "c"}}'})
+    with pytest.raises(CorpusError, match=r"metadata\.json: the key 'a/b'"):
+        list(fsdd.recordings(tmp_path))
+
+
 # arabic speech commands
 
 
 def test_arabic_names_a_table_without_its_column(tmp_path):
     lay_out(tmp_path, {"dataset/one/00000001_NO_01.wav": None, "val.csv": "name,class\n"})
     with pytest.raises(CorpusError, match=r"val\.csv: no column 'file'"):
+        list(arabic_speech_commands.recordings(tmp_path))
+
+
+def test_arabic_names_a_table_that_is_not_utf8(tmp_path):
+    lay_out(tmp_path, {"dataset/one/00000001_NO_01.wav": None})
+    (tmp_path / "val.csv").write_bytes(b"file,class\n\xff,one\n")
+    with pytest.raises(CorpusError, match=r"val\.csv: cannot be read .*UTF-8"):
         list(arabic_speech_commands.recordings(tmp_path))
 
 
@@ -269,6 +300,64 @@ def test_table_says_where_json_lines_are_wrong(tmp_path, text, message):
         listed(tmp_path, text, "recordings.jsonl")
     assert "recordings.jsonl" in str(caught.value)
     assert message in str(caught.value)
+
+
+def as_json_line(text):
+    names, cells = (line.split(",") for line in text.splitlines())
+    return json.dumps(dict(zip(names, cells, strict=True)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("start", "Start", "start_time", "startTime", "starttime", "begin", "onset", "offset", "start_ms", "offset_s"),
+        *("start (s)", "t_start", "segment_start", "start_in_seconds", "onset_sample"),
+    ],
+)
+def test_table_refuses_a_start_under_another_name(tmp_path, name):
+    text = f"path,{name}\na.wav,1\n"
+    with pytest.raises(CorpusError, match=rf"column '{re.escape(name)}'.*did you mean start_s\?"):
+        listed(tmp_path, text)
+    (tmp_path / "recordings.csv").unlink()
+    with pytest.raises(CorpusError, match=rf"column '{re.escape(name)}'.*did you mean start_s\?"):
+        listed(tmp_path, as_json_line(text), "recordings.jsonl")
+
+
+@pytest.mark.parametrize(
+    "name", ["length", "duration", "end", "stop", "end_time", "end_s", "dur", "duration_ms", "Duration (sec)", "len"]
+)
+def test_table_refuses_a_length_under_another_name(tmp_path, name):
+    with pytest.raises(CorpusError, match=rf"column '{re.escape(name)}'.*did you mean length_s\?"):
+        listed(tmp_path, f"path,{name}\na.wav,1\n")
+
+
+@pytest.mark.parametrize("name", ["Split", "ID", "Start_S", "PATH"])
+def test_table_refuses_its_own_columns_in_another_spelling(tmp_path, name):
+    with pytest.raises(CorpusError, match=rf"column '{name}'; .*did you mean {name.lower()}\?"):
+        listed(tmp_path, f"path,word,{name}\na.wav,yes,1\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["endings", "startled", "friend", "lens", "stopped", "age_s", "lengthy", "time_of_day"]
+)
+def test_table_takes_words_that_only_look_like_marks(tmp_path, name):
+    assert listed(tmp_path, f"path,{name}\na.wav,x\n")[0].attributes == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["a/b", ".", "a\0b", "native language", "1st", "a.b"])
+def test_table_refuses_names_that_cannot_be_attributes(tmp_path, name):
+    with pytest.raises(CorpusError, match="which cannot name an attribute") as caught:
+        listed(tmp_path, as_json_line(f"path,{name}\na.wav,x"), "recordings.jsonl")
+    assert ascii(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(("one", "other"), [("word", "Word"), ("\u00e9tat", "e\u0301tat")])
+def test_table_refuses_names_that_look_alike(tmp_path, one, other):
+    with pytest.raises(CorpusError, match=f"columns '{one}' and '{other}'"):
+        listed(tmp_path, f"path,{one},{other}\na.wav,x,y\n")
+    (tmp_path / "recordings.csv").unlink()
+    with pytest.raises(CorpusError, match=f"line 2: columns '{one}' and '{other}'"):
+        listed(tmp_path, f'{{"path": "a.wav", "{one}": "x"}}\n{{"path": "b.wav", "{other}": "y"}}', "recordings.jsonl")
 
 
 @pytest.mark.parametrize("name", ["recordings.csv", "recordings.jsonl"])

@@ -305,6 +305,21 @@ def test_watching_again_ends_the_earlier_watch():
     np.testing.assert_allclose(penalty(x).item(), slow_penalty(*maps), **CLOSE)
 
 
+def test_a_copy_of_the_watched_network_is_not_watched():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    expected = penalty_of(copy.deepcopy(model), frozen, x).item()
+    penalty = AntiTransfer(frozen, ["3"]).watch(model)
+    average = copy.deepcopy(model)
+    with torch.no_grad():
+        average[0].weight += 1
+    model(x)
+    average(x)
+    np.testing.assert_allclose(penalty(x).item(), expected, **CLOSE)
+    average(x)
+    with pytest.raises(ConfigError, match="no feature map"):
+        penalty(x)
+
+
 def test_compiled_network_is_watched_too():
     model, frozen, x = plain(), plain(seed=1), batch()
     expected = penalty_of(model, frozen, x).item()

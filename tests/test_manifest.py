@@ -76,6 +76,33 @@ def test_a_missing_key_is_named(key: str) -> None:
         (("balance",), {"by": "word", "method": "cap"}, r"balance\.at: key is missing"),
         (("store", "dtype"), "int8", r"store\.dtype: got 'int8', .*float16"),
         (("nuisances",), ["word"], r"the target 'word'"),
+        (
+            ("split",),
+            {"by": "random", "train": 0.8, "test": 0.2},
+            r"yaml: split\.valid: key is missing; expected every",
+        ),
+        (("split",), {"by": [], "train": 0.8, "valid": 0.1, "test": 0.1}, r"yaml: split\.by: got \[\], .*at least 1"),
+        (("split",), {"by": ["speaker"] * 2, "train": 0.8, "valid": 0.1, "test": 0.1}, r"split\.by: .*stands twice"),
+        (("split",), {"by": 3, "train": 0.8, "valid": 0.1, "test": 0.1}, r"yaml: split\.by: got 3, expected 'random'"),
+        (("split",), {"train": 0.8}, r"yaml: split\.by: key is missing; expected every"),
+        (("split",), "random", r"split: got 'random', expected a mapping of by, train"),
+        (
+            ("split",),
+            {"by": "published", "train": 1},
+            r"split\.train: unknown key \(known here: by, valid_from_train\)",
+        ),
+        (("balance",), {"by": "word", "method": "x"}, r"yaml: balance\.method: got 'x', expected .*'cap' \(by, at\)"),
+        (("balance",), {"by": "word"}, r"yaml: balance\.method: key is missing; expected every"),
+        (("balance",), "nope", r"balance: got 'nope', expected 'none', or a mapping with method"),
+        (("noise",), "nope", r"noise: got 'nope', expected 'none' or a mapping of corpus"),
+        (("subset",), ["x"], r"subset: got \['x'\], expected 'none' or a mapping of split"),
+        (
+            ("noise", "speech_level_dbfs"),
+            "loud",
+            r"speech_level_dbfs: got 'loud', expected a number of dBFS or 'leave'; ",
+        ),
+        (("noise", "level_dbfs"), {"one": [1]}, r"level_dbfs\.one: unknown key \(known here: one_of\)"),
+        (("noise", "level_dbfs"), -20, r"level_dbfs: got -20, expected an interval .* or \{one_of"),
         (("seed",), 1.5, r"seed: got 1\.5, .*integer"),
     ],
 )
@@ -95,6 +122,57 @@ def test_a_wrong_key_is_named_with_what_came_and_what_was_expected(
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
     with pytest.raises(ManifestError, match="synth_speaker"):
         manifest.load("gsc_wrods")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("arabic_digit_by_speaker", "344818ed"),
+        ("arabic_speaker", "1b673d8d"),
+        ("fsdd_digit_by_speaker", "c9465c96"),
+        ("fsdd_speaker", "576b281c"),
+        ("gsc_words_clean", "cd390e63"),
+        ("gsc_words_high_noise", "40d424a0"),
+        ("gsc_words_high_noise_as_released", "32cbef27"),
+        ("gsc_words_low_noise", "2cc3ca7d"),
+        ("gsc_words_low_noise_as_released", "b09a7921"),
+        ("synth_speaker", "cf56c9c3"),
+        ("synth_word_by_speaker", "f66e62f5"),
+    ],
+)
+def test_a_shipped_manifest_stays_the_dataset_it_was(name: str, digest: str) -> None:
+    assert manifest.load(name).folder == f"{name}-{digest}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nseed: 2\n", "'seed' stands twice"),
+        ("stft: {hop_s: 1, window: hann, hop_s: 2}\n", "'hop_s' stands twice"),
+        ("2020-01-01: x\n", "the key '2020-01-01' is no string: put it in quotes"),
+        ("keep: {yes: [a]}\n", "the key 'yes' is no string"),
+        ("name: 2020-01-01\n", "no setting .*date is not JSON"),
+        ("name: 2020-13-41\n", "cannot be read"),
+        ("keep: &k {word: *k}\n", "no setting"),
+        ("keep: &k [*k]\n", "no setting"),
+        ("keep: " + "[" * 5000, "cannot be read"),
+        ("? [a]\n: x\n", "is no string"),
+    ],
+)
+def test_yaml_that_is_no_settings_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=rf"(?s)m\.yaml.*{message}"):
+        manifest.load(path)
+
+
+def test_yaml_may_merge_mappings_and_override_their_keys(tmp_path: Path) -> None:
+    raw = plain()
+    text = yaml.safe_dump({key: value for key, value in raw.items() if key != "audio"}) + (
+        "audio:\n  <<: {sample_rate_hz: 8000, resampler: soxr_hq}\n  sample_rate_hz: 16000\n"
+    )
+    (tmp_path / "m.yaml").write_text(text)
+    assert manifest.load(tmp_path / "m.yaml").digest == manifest.parse(raw, "a").digest
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", ""])

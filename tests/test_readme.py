@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import click
@@ -34,6 +35,25 @@ def test_every_command_is_understood(line: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None, name
     command.make_context(name, arguments)  # raises on unknown options, missing values and the like
+
+
+def test_the_road_to_a_dataset_is_as_shown(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "corpora"):
+        recordings = folder / "free-spoken-digit-dataset" / "recordings"
+        recordings.mkdir(parents=True)
+        for number, path in enumerate(sorted(digits.glob("*/*.wav"))):
+            shutil.copy(path, recordings / f"{number % 10}_speaker{number // 10 % 6}_{number // 60}.wav")
+    for line in commands():
+        tool, *arguments = shlex.split(line)
+        if tool == "at-prepare":
+            monkeypatch.setattr("sys.argv", [tool, *arguments])
+            with pytest.raises(SystemExit) as stopped:
+                prepare.main()
+            assert stopped.value.code == 0, (line, capsys.readouterr().err)
+    assert (tmp_path / "items.png").is_file()
 
 
 def test_the_manifest_shown_is_the_one_shipped() -> None:

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from at_data import manifest, shards
+from at_data import manifest
 from at_data.build import build
+from at_data.verify import verify
 
 pytestmark = pytest.mark.real
 
@@ -23,7 +24,7 @@ def test_spoken_digits_become_datasets_that_share_no_item(real_data: Path, tmp_p
     digit, speaker = (
         build(manifest.load(name), source, tmp_path) for name in ("fsdd_digit_by_speaker", "fsdd_speaker")
     )
-    assert shards.verify(digit.folder) == shards.verify(speaker.folder) == []
+    assert verify(digit.folder) == verify(speaker.folder) == []
     assert set(proof(digit.folder).values()) == {"disjoint"}
     held_out = {
         row["recording"] for row in pq.read_table(digit.folder / "index.parquet").to_pylist() if row["split"] != "train"

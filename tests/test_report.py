@@ -52,6 +52,7 @@ def write_run(root, seed=0, *, state="finished", dataset=None, orthogonal=None, 
     settings = PLAIN | changes | {"seed": seed}
     data = {"name": "digits", "digest": "d" * 64, "target": "word"} | (dataset or {})
     data |= {"classes": list(words), "counts": {"train": 300, "valid": 60, "test": 90}, "nuisances": ["speaker"]}
+    data.setdefault("content", data["digest"])
     others = orthogonal or (
         [] if settings["strategy"] == "none" else [SPEAKER_NETWORK | ({"seen": seen} if seen else {})]
     )
@@ -86,7 +87,7 @@ def scores(digest, data, split, rates):
     accuracy = sum(right) / (ITEMS * len(SPEAKERS))
     return {
         "run": digest,
-        "dataset": {"name": data["name"], "digest": data["digest"]},
+        "dataset": {name: data[name] for name in ("name", "digest", "content")},
         "split": split,
         "items": ITEMS * len(SPEAKERS),
         "accuracy": accuracy,
@@ -209,6 +210,8 @@ def test_runs_with_other_settings_or_other_data_are_no_pair(tmp_path):
     other = write_run(tmp_path, 0, dataset={"digest": "e" * 64})
     assert [row.difference for row in rows_of([none, anti])] == [None, None]
     assert [row.difference for row in rows_of([anti, other])] == [None, None]
+    rebuilt = write_run(tmp_path, 0, dataset={"content": "f" * 64})  # from another source, by the same manifest
+    assert [row.difference for row in rows_of([anti, rebuilt])] == [None, None]
 
 
 def test_a_single_seed_has_no_interval(tmp_path):
@@ -295,6 +298,25 @@ def test_labels_name_any_other_setting_only_where_it_differs(tmp_path):
         "anti conv5 beta 1, orthogonal gender (gender)",
         "anti conv5 beta 1, orthogonal speaker (speaker)",
     ]
+
+
+def test_two_orthogonal_networks_of_one_name_and_one_seed_are_rows_of_their_own(tmp_path):
+    other = [SPEAKER_NETWORK | {"digest": "6" * 64}]
+    ours, theirs = (
+        [write_run(tmp_path, seed, **ANTI, orthogonal=orthogonal) for seed in (0, 1)] for orthogonal in (None, other)
+    )
+    found = [(row.setting, row.seeds, row.test.mean) for row in rows_of([*theirs, *ours])]
+    assert found == [
+        (f"anti conv5 beta 1, orthogonal network {digest}", 2, pytest.approx(np.mean([*map(accuracy_of, runs)])))
+        for digest, runs in (("55555555", ours), ("66666666", theirs))
+    ]
+
+
+def test_seeds_with_an_orthogonal_network_each_stay_one_row(tmp_path):
+    runs = [
+        write_run(tmp_path, seed, **ANTI, orthogonal=[SPEAKER_NETWORK | {"digest": str(seed) * 64}]) for seed in (0, 1)
+    ]
+    assert [(row.setting, row.seeds) for row in rows_of(runs)] == [("anti conv5 beta 1", 2)]
 
 
 def test_settings_that_a_strategy_does_not_use_part_no_group(tmp_path):

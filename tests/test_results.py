@@ -18,6 +18,7 @@ FACTS = {
     "dataset": {
         "name": "d",
         "digest": "ab",
+        "content": "cd",
         "target": "word",
         "classes": ["a"],
         "counts": {"test": 1},
@@ -31,7 +32,7 @@ FACTS = {
 }
 SCORES = {
     "run": DIGEST,
-    "dataset": {"name": "d", "digest": "ab"},
+    "dataset": {"name": "d", "digest": "ab", "content": "cd"},
     "split": "test",
     "items": 1,
     "accuracy": 1.0,

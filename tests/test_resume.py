@@ -1,29 +1,47 @@
 """Runs that were stopped at any moment end as if they had not been."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import toy
 from toy_runs import kill, same, weights
 
-from at_data.errors import CheckpointError
-from at_train import run
+from at_data.errors import CheckpointError, ConfigError
+from at_train import checkpoints, results, run
 from at_train.run import Silent, fit
 
 pytest_plugins = ["toy_fixtures"]
 
 
 @pytest.mark.parametrize(
-    ("step", "unsaved_best"),
-    [(1, 0), (8, 0), (6, 0), (15, 0), (99, 1)],
-    ids=["before a step", "within an epoch", "between epochs", "at the last step", "between last and best"],
+    "moment",
+    [
+        {"step": 1},
+        {"step": 8},
+        {"step": 6},
+        {"step": 15},
+        {"step": 99, "unsaved_best": 1},
+        {"step": 99, "unsaved_last": 1},
+        {"step": 99, "unsaved_last": 2},
+    ],
+    ids=[
+        "before a step",
+        "within an epoch",
+        "between epochs",
+        "at the last step",
+        "between last and best",
+        "between the first results and the first weights",
+        "between results and weights",
+    ],
 )
-def test_a_killed_run_is_carried_on_to_the_same_weights(words, plain, tmp_path, step, unsaved_best):
+def test_a_killed_run_is_carried_on_to_the_same_weights(words, plain, tmp_path, moment):
     out = tmp_path / "plain"
-    kill(words, out, step, unsaved_best)
+    kill(words, out, **moment)
     facts = fit(words, out, toy.settings(epochs=3), "cpu")
     for which in ("last", "best"):
         assert same(weights(out, which), weights(plain, which))
@@ -88,7 +106,48 @@ except CheckpointError as error:
 
 
 def test_a_damaged_last_checkpoint_is_refused_by_name(words, tmp_path):
-    kill(words, tmp_path / "r", 8, 0)
+    kill(words, tmp_path / "r", 8)
     (tmp_path / "r" / "checkpoints" / "last.pt").write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match=r"last\.pt: cannot be read"):
         fit(words, tmp_path / "r", toy.settings(epochs=3), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run": "e" * 64}, r"last\.pt: a checkpoint of run eeeeeeee; expected one of run"),
+        ({"optimiser": None}, r"last\.pt: its optimiser state cannot be used"),
+        ({"optimiser": {"state": {}, "param_groups": []}}, r"last\.pt: its optimiser state cannot be used"),
+    ],
+    ids=["of another run", "no optimiser", "another optimiser"],
+)
+def test_a_last_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(words, plain, tmp_path, change, message):
+    shutil.copytree(plain, tmp_path / "r")
+    facts = json.loads((plain / "run.json").read_text())
+    results.write_run(tmp_path / "r", {**facts, "state": "running"})
+    path = tmp_path / "r" / "checkpoints" / "last.pt"
+    checkpoints.save(path, replace(checkpoints.load(path), **change))
+    with pytest.raises(CheckpointError, match=message):
+        fit(words, tmp_path / "r", toy.settings(epochs=3), "cpu")
+
+
+def test_two_processes_do_not_train_in_one_folder_and_a_dead_one_does_not_hold_it(words, plain, tmp_path):
+    out = tmp_path / "plain"
+
+    class Second(Silent):
+        def step(self):
+            with pytest.raises(ConfigError, match="another process is training here"):
+                fit(words, out, toy.settings(epochs=3), "cpu")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(words, out, toy.settings(epochs=3), "cpu", Second())
+    kill(words, out, 8)
+    fit(words, out, toy.settings(epochs=3), "cpu")
+    assert same(weights(out), weights(plain))
+
+
+def test_a_folder_whose_first_start_was_refused_by_a_lock_is_still_new(words, tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".lock").touch()
+    assert fit(words, tmp_path / "r", toy.settings(epochs=1), "cpu")["state"] == "finished"

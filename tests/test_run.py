@@ -1,6 +1,8 @@
 """Runs: what they leave behind, seeds, stopping, selection, refusals."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +30,9 @@ def test_a_run_folder_holds_what_a_report_needs(plain, words):
     ]
     assert all(set(result.values) == {"task_loss", "at_loss", "accuracy"} for result in loaded.results)
     assert json.loads((plain / "data.json").read_text()) == open_dataset(words).header.model_dump(mode="json")
-    assert (plain / "train_ids.txt").read_text().splitlines() == sorted(open_dataset(words).split("train").ids)
+    train = open_dataset(words).split("train")
+    assert (plain / "train_ids.txt").read_text().splitlines() == sorted(train.ids)
+    assert (plain / "train_waveforms.txt").read_text().splitlines() == sorted(set(train.waveforms))
     assert json.loads((plain / "environment.json").read_text())[0]["versions"]["torch"]
     assert list(plain.glob("events.out.tfevents.*"))
     assert not list(plain.rglob("*.partial"))
@@ -100,6 +104,23 @@ def test_a_folder_of_another_run_is_refused_untouched(words, plain):
     with pytest.raises(ConfigError, match=r"holds another run \(seed 0, not 9\).*--out"):
         fit(words, plain, toy.settings(epochs=3, seed=9), "cpu")
     assert snapshot(plain) == before
+
+
+def test_other_data_of_the_same_manifest_make_another_run(words, plain, tmp_path):
+    other = toy.dataset(tmp_path / words.name, digest="a" * 64, scaling=(0.5, 1.0))
+    assert open_dataset(other).header.digest == open_dataset(words).header.digest
+    with pytest.raises(ConfigError, match="holds another run"):
+        fit(other, plain, toy.settings(epochs=3), "cpu")
+    header, data = open_dataset(words).header, results.load_run(plain).dataset
+    assert (data["digest"], data["content"]) == (header.digest, header.content)
+
+
+def test_folders_are_remembered_whole_wherever_the_command_was_given(words, speaker, tmp_path, monkeypatch):
+    monkeypatch.chdir(speaker.parent)
+    given = {"strategy": "init", "orthogonal": [speaker.name], "epochs": 1}
+    fit(Path(os.path.relpath(words)), tmp_path / "r", toy.settings(**given), "cpu")
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["dataset_folder"] == str(words.resolve())
+    assert config.load(tmp_path / "r" / "config.yaml").orthogonal == (str(speaker.resolve()),)
 
 
 def test_a_folder_of_something_else_is_refused_untouched(words, tmp_path):

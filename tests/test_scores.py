@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,15 @@ def test_scoring_again_gives_the_scores_of_the_run(plain):
 
 def test_another_dataset_is_scored_in_the_scale_the_network_knows(plain, tmp_path):
     other = toy.dataset(tmp_path / "other", scaling=(3.0, 0.5), words=toy.WORDS[::-1], digest="f" * 64)
+    shutil.copytree(plain, tmp_path / "r")  # other tests look at what `plain` holds
+    plain = tmp_path / "r"
     scores = score(plain, other, "test", "cpu")
     own = json.loads((plain / "scores" / "test.json").read_text())
     assert (scores["accuracy"], scores["macro_f1"]) == (pytest.approx(own["accuracy"]), pytest.approx(own["macro_f1"]))
     assert scores["task_loss"] == pytest.approx(own["task_loss"], rel=1e-4)
-    assert (plain / "scores" / "other-ffffffff" / "test.csv").is_file()
+    content = open_dataset(other).header.content
+    assert scores["dataset"] == {"name": "other", "digest": "f" * 64, "content": content}
+    assert (plain / "scores" / f"other-ffffffff-{content[:8]}" / "test.csv").is_file()
     assert json.loads((plain / "scores" / "test.json").read_text()) == own
 
 
@@ -62,13 +67,35 @@ def test_a_moved_dataset_is_asked_for_and_can_be_named(tmp_path):
     assert [path.name for path in sorted((tmp_path / "r" / "scores").iterdir()) if path.is_dir()] == []
 
 
-def test_a_relative_dataset_is_found_from_the_run_folder_too(tmp_path, monkeypatch):
-    toy.dataset(tmp_path / "d")
-    (tmp_path / "x").mkdir()
-    monkeypatch.chdir(tmp_path / "x")
-    fit(Path("../d"), Path("../r"), toy.settings(epochs=1), "cpu")
+def test_the_dataset_is_found_from_anywhere_and_after_a_move_together_with_the_run(tmp_path, monkeypatch):
+    toy.dataset(tmp_path / "a" / "d")
+    monkeypatch.chdir(tmp_path / "a" / "d")
+    fit(Path("../d"), Path("../runs/r"), toy.settings(epochs=1), "cpu")
     monkeypatch.chdir("/")
-    assert score(tmp_path / "r", device="cpu")["items"] == 12
+    assert score(tmp_path / "a" / "runs" / "r", device="cpu")["items"] == 12
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert score(tmp_path / "b" / "runs" / "r", device="cpu")["items"] == 12
+
+
+def test_other_data_where_the_dataset_was_are_scored_only_when_named(tmp_path):
+    folder = toy.dataset(tmp_path / "d")
+    fit(folder, tmp_path / "r", toy.settings(epochs=1), "cpu")
+    own, before = open_dataset(folder).header.content, (tmp_path / "r" / "scores" / "test.json").read_bytes()
+    folder.rename(tmp_path / "old")
+    other = open_dataset(toy.dataset(folder, scaling=(1.0, 2.0))).header.content
+    with pytest.raises(CheckpointError, match=f"content {other[:8]} of dataset d-dddddddd; expected content {own[:8]}"):
+        score(tmp_path / "r", device="cpu")
+    assert score(tmp_path / "r", folder, device="cpu")["dataset"]["content"] == other
+    assert (tmp_path / "r" / "scores" / f"d-dddddddd-{other[:8]}" / "test.json").is_file()
+    assert (tmp_path / "r" / "scores" / "test.json").read_bytes() == before
+
+
+def test_scores_that_cannot_be_written_are_told(plain, tmp_path):
+    shutil.copytree(plain, tmp_path / "r")
+    shutil.rmtree(tmp_path / "r" / "scores")
+    (tmp_path / "r" / "scores").write_text("in the way")
+    with pytest.raises(CheckpointError, match=r"cannot be used .*score the run again"):
+        score(tmp_path / "r", device="cpu")
 
 
 def test_a_dataset_of_another_shape_or_other_classes_is_not_scored(plain, tmp_path):

@@ -7,10 +7,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from at_data import headers, shards
 from at_data.errors import ShardError
+from at_data.verify import verify
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def test_a_pickled_reader_carries_no_data(dataset: Path) -> None:
 
 
 def test_a_sound_dataset_verifies(dataset: Path) -> None:
-    assert shards.verify(dataset) == []
+    assert verify(dataset) == []
 
 
 def test_verify_names_a_shard_of_which_one_bit_flipped(copy: Path) -> None:
@@ -84,13 +86,43 @@ def test_verify_names_a_shard_of_which_one_bit_flipped(copy: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[-1000] ^= 1
     path.write_bytes(raw)
-    (problem,) = shards.verify(copy)
+    (problem,) = verify(copy)
     assert problem.startswith("shards/train-00001-of-00005.h5: SHA-256 is ")
 
 
 def test_verify_names_missing_and_stray_shards(copy: Path) -> None:
     (copy / "shards/train-00000-of-00005.h5").rename(copy / "shards/mine.h5")
-    assert shards.verify(copy) == ["shards/mine.h5: not in the header", "shards/train-00000-of-00005.h5: missing"]
+    assert verify(copy) == ["shards/mine.h5: not in the header", "shards/train-00000-of-00005.h5: missing"]
+
+
+@pytest.mark.parametrize("name", ["index.parquet", "splits.csv", "leaks.json", "quarantine.jsonl"])
+def test_verify_names_a_table_that_was_altered_or_is_gone(copy: Path, name: str) -> None:
+    (copy / name).write_text("{}")
+    (problem,) = verify(copy)
+    assert problem.startswith(f"{name}: SHA-256 is ")
+    (copy / name).unlink()
+    assert verify(copy) == [f"{name}: missing"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"scaling": {"mean": 5.0, "std": 1.0}}, "dataset.json: altered"),
+        ({"digest": "0" * 64}, "its manifest has digest"),
+        ({"manifest": {}}, "its manifest has digest none"),
+    ],
+)
+def test_verify_names_a_header_that_was_altered(copy: Path, change: dict[str, Any], problem: str) -> None:
+    path = copy / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert any(problem in line for line in verify(copy))
+
+
+def test_every_item_names_the_waveform_it_was_cut_from(dataset: Path) -> None:
+    table = {row["id"]: row["waveform"] for row in pq.read_table(dataset / "index.parquet").to_pylist()}
+    for split in ("train", "valid", "test"):
+        reader = shards.open_dataset(dataset).split(split)
+        assert dict(zip(reader.ids, reader.waveforms, strict=True)).items() <= table.items()
 
 
 def test_reading_a_truncated_shard_is_one_clear_error(copy: Path) -> None:

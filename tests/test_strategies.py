@@ -1,6 +1,7 @@
 """What each strategy does to the weights, and which orthogonal runs are refused."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -109,6 +110,37 @@ def test_an_orthogonal_network_that_saw_test_items_is_warned_of(words, tmp_path)
     assert any("was trained on 3 test items" in text for text in said.texts)
 
 
+def test_a_test_item_is_known_again_by_its_waveform_in_another_corpus_under_another_name(words, tmp_path):
+    heard = open_dataset(words).split("test").waveforms[:4]
+    manifest = {"corpus": "other", "audio": toy.AUDIO, "stft": toy.STFT}
+    known = iter([*heard, *(f"{number:064d}" for number in range(99))])
+    other = toy.dataset(
+        tmp_path / "other", target="speaker", manifest=manifest, waveform_of=lambda _: next(known).ljust(64)
+    )
+    fit(other, tmp_path / "o", toy.settings(epochs=1), "cpu")
+    facts = fit(words, tmp_path / "r", toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")], epochs=1), "cpu")
+    assert facts["orthogonal"][0]["seen"] == {"valid": 0, "test": 4}
+
+
+@pytest.mark.parametrize("name", ["train_ids.txt", "train_waveforms.txt"])
+def test_an_orthogonal_run_that_no_longer_tells_what_it_saw_is_refused(words, speaker, tmp_path, name):
+    shutil.copytree(speaker, tmp_path / "o")
+    (tmp_path / "o" / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name}: cannot be read .*restore the file"):
+        fit(words, tmp_path / "r", toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")]), "cpu")
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("strategy", ["anti", "dual"])
+def test_maps_that_do_not_fit_are_refused_and_nothing_is_written(words, speakers, anti, tmp_path, strategy):
+    fit(speakers, tmp_path / "o", toy.settings(epochs=1, width=2 * toy.WIDTH), "cpu")
+    others = [str(tmp_path / "o")] if strategy == "anti" else [str(anti), str(tmp_path / "o")]
+    settings = toy.settings(strategy=strategy, orthogonal=others, layers=["conv5"])
+    with pytest.raises(ConfigError, match=r"layer .*conv5, gram: maps of"):
+        fit(words, tmp_path / "r", settings, "cpu")
+    assert not (tmp_path / "r").exists()
+
+
 def test_an_unknown_layer_is_refused_with_the_nearest(words, speaker, tmp_path):
     given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv_5"]}
     with pytest.raises(ConfigError, match="unknown layer 'conv_5', did you mean 'conv5'"):
@@ -121,7 +153,7 @@ def test_an_orthogonal_run_that_does_not_fit_is_refused_and_nothing_is_written(w
     if what == "empty":
         folder.mkdir()
     elif what == "running":
-        kill(words, folder, 8, 0)
+        kill(words, folder, 8)
     elif what == "stft":
         manifest = {"corpus": "toy", "audio": toy.AUDIO, "stft": {**toy.STFT, "window": "hann"}}
         fit(toy.dataset(tmp_path / "d", manifest=manifest), folder, toy.settings(epochs=1), "cpu")

@@ -1,5 +1,6 @@
 """A made corpus can be read, learnt from and trusted: same arguments, same bytes."""
 
+import errno
 import hashlib
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -228,6 +229,23 @@ def test_a_clip_is_the_same_whatever_the_correlation(tied, tmp_path, monkeypatch
     shared = [path for path in before.keys() & after.keys() if path.endswith(".wav")]
     assert len(shared) >= 30
     assert all(before[path] == after[path] for path in shared)
+
+
+@pytest.mark.parametrize("failure", [soundfile.LibsndfileError(2, "x: "), OSError(errno.ENOSPC, "No space left")])
+def test_a_full_disk_is_one_error_and_no_half_file(tmp_path, monkeypatch, failure):
+    def full(*_args, **_how):
+        raise failure
+
+    monkeypatch.setattr(soundfile, "write", full)
+    with pytest.raises(CorpusError, match=r"\.wav: cannot be written \(.+\); expected .*make room"):
+        synthesise(tmp_path / "corpus", **TINY)
+    assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_a_path_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CorpusError, match="cannot be written"):
+        synthesise(tmp_path / "file" / "corpus", **TINY)
 
 
 # what can be learnt

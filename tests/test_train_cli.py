@@ -10,11 +10,13 @@ import pytest
 import toy
 from click.testing import CliRunner
 
+import at_data
+import at_train
 from at_train import cli
 from at_train.config import Settings
 
 QUICK = ["--width", str(toy.WIDTH), "--epochs", "2", "--patience", "none", "--device", "cpu"]
-START = "import sys; from at_train.cli import main; sys.argv = ['at-train', *sys.argv[1:]]; main()"
+START = "import sys; from at_train.__main__ import main; sys.argv = ['at-train', *sys.argv[1:]]; main()"
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,15 @@ def test_an_interrupt_exits_130_and_the_same_command_carries_on(words, tmp_path)
     lines.communicate()
 
 
+@pytest.mark.parametrize("command", ["score", "report"])
+def test_an_interrupt_promises_to_carry_on_only_where_there_is_something_to_carry_on(command):
+    interrupt = "from at_train import cli; from unittest import mock; "
+    interrupt += f"cli.cli.commands[{command!r}].callback = mock.Mock(side_effect=KeyboardInterrupt); "
+    words = [sys.executable, "-c", interrupt + START, command, "r", *(["--out", "o"] if command == "report" else [])]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.split()) == (130, ["at-train:", "interrupted"])
+
+
 def test_score_prints_groups_and_worst(plain, main):
     code, out, _ = main("score", plain, "--device", "cpu")
     assert code == 0
@@ -163,6 +174,14 @@ def test_report_prints_the_comparison_and_where_the_page_is(plain, tmp_path, mai
     assert "words: word" in out
     assert out.splitlines()[-1] == f"wrote {tmp_path / 'report' / 'index.html'}"
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_a_report_that_cannot_be_written_exits_2(plain, tmp_path, main):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = main("report", plain, "--out", tmp_path / "file" / "report")
+    assert code == 2
+    assert "cannot be used (Not a directory)" in err
+    assert err.rstrip().endswith("choose another --out")
 
 
 def test_report_of_something_else_exits_2(tmp_path, main):
@@ -218,6 +237,15 @@ def test_a_missing_torch_names_the_extra_to_install(words, tmp_path):
     assert said.returncode == 2
     assert "pip install 'anti-transfer[train]'" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_the_penalty_is_a_public_name_that_waits_for_torch():
+    script = "import sys, at_train; assert 'torch' not in sys.modules; print(at_train.AntiTransfer)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "at_train.losses.AntiTransfer" in shown.stdout
+    assert at_train.__version__ == at_data.__version__
+    with pytest.raises(AttributeError, match="no attribute 'AntiTransfers'"):
+        at_train.AntiTransfers  # noqa: B018 - asking is the test
 
 
 def test_version():

@@ -28,6 +28,8 @@ class Killer(run.Silent):
 def save(path, checkpoint, real=run.checkpoints.save):
     if path.name == "best.pt" and checkpoint.epoch == {unsaved_best}:
         os.kill(os.getpid(), signal.SIGKILL)
+    if path.name == "last.pt" and checkpoint.epoch == {unsaved_last}:
+        os.kill(os.getpid(), signal.SIGKILL)
     real(path, checkpoint)
 
 run.checkpoints.save = save
@@ -35,11 +37,10 @@ run.fit(Path({data!r}), Path({out!r}), toy.settings(epochs=3), "cpu", Killer())
 """
 
 
-def kill(words, out, step, unsaved_best=0):
-    """A run of three epochs, killed before a training step or before the best weights of an epoch are saved."""
-    script = KILLED.format(
-        tests=str(Path(toy.__file__).parent), data=str(words), out=str(out), step=step, unsaved_best=unsaved_best
-    )
+def kill(words, out, step, unsaved_best=0, unsaved_last=0):
+    """A run of three epochs, killed before a step, or before the best or last weights of an epoch are saved."""
+    moment = {"step": step, "unsaved_best": unsaved_best, "unsaved_last": unsaved_last}
+    script = KILLED.format(tests=str(Path(toy.__file__).parent), data=str(words), out=str(out), **moment)
     ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from at_data import cards, headers, shards
 from at_data.build import publish, work
@@ -13,6 +14,7 @@ from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool, locked, unusable
 from at_data.build.sift import Sifted, sift
 from at_data.errors import ShardError
+from at_data.files import settle, write_whole
 from at_data.manifest import Manifest
 from at_data.stages import leaks
 
@@ -81,7 +83,7 @@ def build(
                 header = _complete(folder) or _run(folder, made, pool, max_bad, progress)
                 _publish(folder, final)
         except OSError as error:
-            raise unusable(error) from error
+            raise unusable(error, folder) from error
     return Built(final, header, fresh=True)
 
 
@@ -105,17 +107,27 @@ def _resume_or_start_over(folder: Path, made: Plan) -> None:
     header = _complete(folder)
     if header and (header.digest, header.listing) == (made.manifest.digest, made.listing):
         return
-    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != facts:
+    if _read_mark(mark) != facts:
         (folder / "dataset.json").unlink(missing_ok=True)
         for name in ("parts", "shards"):
             shutil.rmtree(folder / name)
             (folder / name).mkdir()
-        mark.write_text(json.dumps(facts), encoding="utf-8")
+        write_whole(mark, json.dumps(facts))
+
+
+def _read_mark(mark: Path) -> Any:
+    try:
+        return json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # absent, or torn by a crash: not ours to carry on
 
 
 def _complete(folder: Path) -> headers.Header | None:
     """Header of a folder that lacks its final name alone: it is written after everything else."""
-    return headers.read(folder) if (folder / "dataset.json").is_file() else None
+    try:
+        return headers.read(folder)
+    except ShardError:
+        return None
 
 
 def _missing(folder: Path, made: Plan) -> list[Task]:
@@ -145,9 +157,12 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     pairs = zip(made.tasks, sifted.items, strict=True)
     train = (item for task, kept in pairs if task.split == "train" for item in kept)
     scale = publish.scale_of(train, made.manifest.scaling.kind)
-    hashes = _finish_shards(folder, publish.finish_tasks(made, sifted.items, scale), pool, progress)
-    header = publish.header(made, sifted, hashes, scale)
-    _write_all(folder, made, sifted, header)
+    hashes = _finish_shards(folder, publish.finish_tasks(made, sifted, scale), pool, progress)
+    proof = _proof(made, sifted)
+    files = _write_tables(folder, made, sifted, proof)
+    header = publish.header(made, sifted, hashes, scale, files)
+    (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
+    headers.write(folder, header)
     return header
 
 
@@ -174,21 +189,26 @@ def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progr
     return [hashes[task.number] for task in tasks]
 
 
-def _write_all(folder: Path, made: Plan, sifted: Sifted, header: headers.Header) -> None:
-    """Everything beside the shards; ends with the header."""
-    by_split: dict[str, set[str]] = {name: set() for name in header.counts}
+def _proof(made: Plan, sifted: Sifted) -> list[leaks.Line]:
+    """The whole proof: groups as planned, then waveforms and noise files as used."""
+    by_split: dict[str, set[str]] = {task.split: set() for task in made.tasks}
     for task, kept in zip(made.tasks, sifted.items, strict=True):
         by_split[task.split].update(sifted.waveforms[item.recording.id] for item in kept)
     proof = [*made.proof, *leaks.prove_disjoint("waveform", by_split, waived=made.manifest.duplicates == "keep")]
     if made.noise:
         noises = {split: {noise.id for noise in files} for split, files in made.noise.by_split.items()}
         proof += leaks.prove_disjoint("noise file", noises)
+    return proof
+
+
+def _write_tables(folder: Path, made: Plan, sifted: Sifted, proof: Sequence[leaks.Line]) -> dict[str, str]:
+    """SHA-256 of every table beside the shards, once it is written."""
     publish.write_index(folder / "index.parquet", made, sifted)
     publish.write_splits(folder / "splits.csv", made, sifted)
     publish.write_leaks(folder / "leaks.json", proof)
     publish.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
-    (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
-    headers.write(folder, header)
+    names = ("index.parquet", "leaks.json", "quarantine.jsonl", "splits.csv")
+    return {name: shards.sha256(folder / name) for name in names}
 
 
 def _publish(folder: Path, final: Path) -> None:
@@ -196,6 +216,7 @@ def _publish(folder: Path, final: Path) -> None:
     shutil.rmtree(folder / "parts", ignore_errors=True)
     for name in ("plan.json", ".lock"):
         (folder / name).unlink(missing_ok=True)
+    settle(folder)
     folder.rename(final)
 
 

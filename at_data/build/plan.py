@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from at_data import corpora, seeds
+from at_data import corpora, seeds, shards
 from at_data.errors import CorpusError, ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
@@ -64,6 +64,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
 
     Raises CorpusError where the source is not the corpus, ManifestError where the manifest asks for the impossible.
     """
+    shards.check_compression(manifest.store.compression)
     module = corpora.load(manifest.corpus)
     recordings = _listed(module, source)
     recordings = _selected(recordings, manifest)
@@ -81,7 +82,8 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         recordings=tuple(recordings),
         assigned=assigned,
         groups=dict(zip((r.id for r in recordings), groups, strict=True)),
-        proof=tuple(leaks.prove(recordings, assigned, module.GROUPS, promised)),
+        # a corpus that names no identities has those the manifest calls nuisances
+        proof=tuple(leaks.prove(recordings, assigned, module.GROUPS or manifest.nuisances, promised)),
         attributes=attributes,
         tasks=_tasks(manifest, root, recordings, assigned, pool),
         noise=pool,
@@ -93,6 +95,13 @@ def _listed(module: ModuleType, source: Path) -> list[Recording]:
     recordings = list(module.recordings(source))
     seen: set[str] = set()
     for recording in recordings:
+        if not recording.path.isprintable():
+            raise CorpusError(
+                source,
+                f"a file is called {recording.path!a}",
+                "names in UTF-8 and without control characters",
+                "rename it",
+            )
         if recording.id in seen:
             raise CorpusError(
                 source, f"two recordings with the id {recording.id}", "ids that differ", "rename one of the files"

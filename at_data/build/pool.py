@@ -62,8 +62,10 @@ class Pool:
             for task in tasks:
                 yield task, _guarded(function, task, *rest)
             return
-        futures: dict[Future[R], T] = {self._executor.submit(_guarded, function, task, *rest): task for task in tasks}
         try:
+            futures: dict[Future[R], T] = {
+                self._executor.submit(_guarded, function, task, *rest): task for task in tasks
+            }
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
@@ -79,14 +81,14 @@ def _guarded(function: Callable[..., R], task: T, *rest: Any) -> R:
     try:
         return function(task, *rest)
     except OSError as error:
-        raise unusable(error) from error
+        raise unusable(error, rest[0] if rest else "output folder") from error
 
 
-def unusable(error: OSError) -> ShardError:
+def unusable(error: OSError, where: object) -> ShardError:
     """The error a user sees when the output cannot be written: the disk is full, or not theirs to write to."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     return ShardError(
-        error.filename or "output folder",
+        error.filename or where,
         "no space left on the device" if full else str(error.strerror or error).lower(),
         "room for the dataset, and twice as much again while it is built" if full else "a folder that can be written",
         "free some space, or mend this, and run the same command again: finished shards are kept",

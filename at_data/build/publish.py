@@ -35,7 +35,7 @@ def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:
     return spectra.scale_of(total)
 
 
-def finish_tasks(plan: Plan, items: Sequence[Sequence[Kept]], scale: spectra.Scale) -> list[Finish]:
+def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale) -> list[Finish]:
     """What is left to do for every shard."""
     codes = {name: {value: code for code, value in enumerate(values)} for name, values in plan.attributes.items()}
     store = plan.manifest.store
@@ -46,6 +46,7 @@ def finish_tasks(plan: Plan, items: Sequence[Sequence[Kept]], scale: spectra.Sca
             rows=np.array([item.part_row for item in kept], np.int64),
             columns={name: _column(kept, name, known) for name, known in codes.items()},
             ids=[item.id for item in kept],
+            waveforms=[sifted.waveforms[item.recording.id] for item in kept],
             scale=scale,
             digest=plan.manifest.digest,
             target=plan.manifest.target,
@@ -53,7 +54,7 @@ def finish_tasks(plan: Plan, items: Sequence[Sequence[Kept]], scale: spectra.Sca
             compression=store.compression,
             shape=plan.shape,
         )
-        for task, kept in zip(plan.tasks, items, strict=True)
+        for task, kept in zip(plan.tasks, sifted.items, strict=True)
     ]
 
 
@@ -62,18 +63,24 @@ def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[
     return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
 
 
-def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale) -> headers.Header:
-    """Header of the finished dataset; nothing in it depends on when, where or by how many workers it was built."""
+def header(
+    plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale, files: Mapping[str, str]
+) -> headers.Header:
+    """Header of the finished dataset, with the hashes of its shards and of the files beside them.
+
+    Nothing in it depends on when, where or by how many workers it was built.
+    """
     manifest, items = plan.manifest, sifted.items
     counts = dict.fromkeys(splits.SPLITS, 0)
     classes: dict[str, Counter[str]] = {name: Counter() for name in splits.SPLITS}
     for task, kept in zip(plan.tasks, items, strict=True):
         counts[task.split] += len(kept)
         classes[task.split].update(item.recording.attributes[manifest.target] for item in kept)
-    return headers.Header(
+    made = headers.Header(
         format=headers.FORMAT,
         name=manifest.name,
         digest=manifest.digest,
+        content="",
         listing=plan.listing,
         manifest=manifest.model_dump(mode="json"),
         licence=plan.corpus.LICENCE,
@@ -96,8 +103,10 @@ def header(plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Sca
             headers.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
             for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
         ],
+        files=dict(files),
         versions=_versions(),
     )
+    return made.model_copy(update={"content": headers.content(made)})
 
 
 def _count(left_out: Iterable[Mapping[str, str]]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One shard: a task in, a file and numbers out. Runs in any process, on any machine, with the same bytes."""
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from jaxtyping import Float, Float32, Int64
 from at_data import seeds, shards
 from at_data.build.plan import Task
 from at_data.errors import AudioError, CorpusError
+from at_data.files import write_whole
 from at_data.recordings import Recording, Segment
 from at_data.stages import audio, noise, segments, spectra
 
@@ -73,8 +75,10 @@ def build_part(task: Task, work: Path) -> int:
                     rows.append(Row(number, segment.index, start_s, (sums.count, sums.total, sums.squares), mixing))
             except AudioError as error:
                 left_out.append(_bad(recording.id, recording, error))
+        file.flush()
+        os.fsync(file.fileno())  # before the summary, whose presence says that the part is whole
     summary = Summary(rows, hashes, left_out)
-    _write_atomically(summary_path(work, task.number), json.dumps(asdict(summary), allow_nan=True))
+    write_whole(summary_path(work, task.number), json.dumps(asdict(summary)))
     return summary.bad
 
 
@@ -94,6 +98,7 @@ class Finish:
     rows: Int64[np.ndarray, "items"]
     columns: dict[str, Int64[np.ndarray, "items"]]
     ids: list[str]
+    waveforms: list[str]
     scale: spectra.Scale
     digest: str
     target: str
@@ -113,6 +118,7 @@ def finish_shard(task: Finish, work: Path) -> str:
         (len(task.rows), *task.shape),
         task.columns,
         task.ids,
+        task.waveforms,
         target=task.target,
         dtype=task.dtype,
         compression=task.compression,
@@ -206,9 +212,3 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frame
 def _bad(item: str, recording: Recording, error: AudioError) -> dict[str, str]:
     reason = f"{error.came}; expected {error.expected}"
     return {"id": item, "recording": recording.id, "kind": "bad", "reason": reason, "todo": error.todo}
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

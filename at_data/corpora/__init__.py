@@ -39,6 +39,13 @@ def load(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}")
 
 
+def need_folder(source: Path) -> None:
+    """CorpusError where `source` is no folder; says whether it is a file or not there."""
+    if not source.is_dir():
+        came = "it is a file" if source.exists() else "no such folder"
+        raise CorpusError(source, came, "the folder of the corpus", "unpack the corpus, and point at its folder")
+
+
 def root(module: ModuleType, source: Path) -> Path:
     """Folder from which the paths of the corpus' Recordings start, where a user points at `source`."""
     folder: Path = module.folder(source) if hasattr(module, "folder") else source

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from at_data.corpora import need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -58,6 +59,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: word, digit (for the ten words that are digits), speaker, take. A wav file that breaks the naming rule
     has its word alone. The published split is None for what no csv file names. CorpusError where no keyword is found.
     """
+    need_folder(root)
     found = {
         file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
         for pattern in ("dataset/*/*", f"{NOISE}/*")
@@ -67,7 +69,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if not any(found.values()):
         raise CorpusError(
             root,
-            f"{len(found)} wav files, no keyword among them" if root.is_dir() else "no such folder",
+            f"{len(found)} wav files, no keyword among them",
             "dataset/<keyword>/<speaker>_NO_<take>.wav",
             "point at the folder that holds dataset/",
         )
@@ -88,11 +90,19 @@ def _published(root: Path) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split, name in TABLES.items():
         if (root / name).is_file():
-            with (root / name).open(encoding="utf-8-sig", newline="") as table:
-                rows = csv.DictReader(table)
-                if "file" not in (rows.fieldnames or ()):
-                    raise CorpusError(
-                        root / name, "no column 'file'", "columns file,class", "restore the original file"
-                    )
-                split_of |= {row["file"]: split for row in rows}
+            split_of |= dict.fromkeys(_files(root / name), split)
     return split_of
+
+
+def _files(table: Path) -> list[str]:
+    """Column `file` of a table."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if "file" not in (rows.fieldnames or ()):
+                raise CorpusError(table, "no column 'file'", "columns file,class", "restore the original file")
+            return [row["file"] for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(
+            table, f"cannot be read ({error})", "a CSV file in UTF-8", "restore the original file"
+        ) from error

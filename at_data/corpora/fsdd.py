@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from at_data.corpora import need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -63,6 +64,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: digit ("0" to "9"), speaker, take, and what `metadata.json` says of the speaker. A wav file that breaks
     the naming rule has no attributes and no published split. CorpusError where none follows it.
     """
+    need_folder(root)
     found = {
         f"recordings/{file.name}": NAME.fullmatch(file.stem)
         for file in (root / "recordings").glob("*")
@@ -71,7 +73,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if not any(found.values()):
         raise CorpusError(
             root,
-            f"{len(found)} wav files in recordings/, none of this corpus" if root.is_dir() else "no such folder",
+            f"{len(found)} wav files in recordings/, none of this corpus",
             "recordings/<digit>_<speaker>_<take>.wav",
             "point at the folder that holds recordings/",
         )
@@ -88,8 +90,12 @@ def _speakers(file: Path) -> dict[str, dict[str, str]]:
         return {}
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
-        return {name: {key: str(value) for key, value in facts.items()} for name, facts in table.items()}
+        speakers = {name: {key: str(value) for key, value in facts.items()} for name, facts in table.items()}
     except (ValueError, AttributeError) as error:
         raise CorpusError(
             file, f"cannot be read ({error})", "a JSON object of one object per speaker", "restore the original file"
         ) from error
+    strange = next((key for facts in speakers.values() for key in facts if not key.isidentifier()), None)
+    if strange is not None:
+        raise CorpusError(file, f"the key {strange!a}", "names in letters, digits and underscores", "rename it")
+    return speakers

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from at_data.corpora import need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -58,6 +59,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: word, speaker, take. A wav file whose name has no `_nohash_` has no speaker and no take. Files that are
     not wav, or do not lie in a word's folder, are no recordings. CorpusError where no file follows the naming rule.
     """
+    need_folder(root)
     found = {
         file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
         for file in root.glob("*/*")
@@ -66,7 +68,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if not any(parts or path.startswith(f"{NOISE}/") for path, parts in found.items()):
         raise CorpusError(
             root,
-            f"{len(found)} wav files in its folders, none of Speech Commands" if root.is_dir() else "no such folder",
+            f"{len(found)} wav files in its folders, none of Speech Commands",
             "<word>/<speaker>_nohash_<take>.wav",
             "point at the folder that holds the folders of words",
         )
@@ -91,5 +93,13 @@ def _published(root: Path) -> dict[str, str] | None:
             " and ".join(LISTS.values()),
             "restore the missing list, or take both away to do without the published split",
         )
-    lines = {split: (root / name).read_text(encoding="utf-8").splitlines() for split, name in LISTS.items()}
-    return {path.strip(): split for split, paths in lines.items() for path in paths}
+    return {path.strip(): split for split, name in LISTS.items() for path in _lines(root / name)}
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            file, f"cannot be read ({error})", "a list of files in UTF-8", "restore the original list"
+        ) from error

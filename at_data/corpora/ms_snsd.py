@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from at_data.corpora import need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -58,6 +59,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: kind (noise, clean), folder, noise_type (of noise: the name before `_`), speaker (of clean speech: the
     name before `_`, where it has one). Published split: train or test, by folder. CorpusError where no wav is found.
     """
+    need_folder(root)
     paths = sorted(
         f"{folder}/{file.name}"
         for folder in FOLDERS
@@ -67,7 +69,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     if not paths:
         raise CorpusError(
             root,
-            "no wav file where MS-SNSD has them" if root.is_dir() else "no such folder",
+            "no wav file where MS-SNSD has them",
             f"at least one of the folders {', '.join(FOLDERS)}, with wav files",
             "point at the folder that holds them",
         )

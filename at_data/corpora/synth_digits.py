@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import gsc
+from at_data.corpora import gsc, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -39,6 +39,7 @@ def recordings(root: Path) -> Iterator[Recording]:
 
     CorpusError where the folder was not written by `at-prepare synth`.
     """
+    need_folder(root)
     if not (root / MARK).is_file():
         raise CorpusError(root, f"no {MARK} in it", "a folder that `at-prepare synth` wrote", "write one, or use gsc")
     for recording in gsc.recordings(folder(root)):

@@ -2,16 +2,20 @@
 
 One line is one recording. `path` is required: where the audio lies, from the folder of the list, with forward slashes.
 Optional are `start_s` and `length_s` (a stretch of the file, in seconds), `split` (train, valid or test) and `id`
-(default: the path without suffix, and `@<start_s>` for a stretch). Every other column is an attribute; an empty cell,
-or null, means unknown. Licence: yours to know, and to state where you publish a dataset made of it.
+(default: the path without suffix, and `@<start_s>` for a stretch). Every other column is an attribute, named in
+letters, digits and underscores; an empty cell, or null, means unknown. A column that seems to mark a stretch under
+another name (`start`, `end_time`, `duration_ms`) is refused: as an attribute it would leave the whole file in its
+place. Licence: yours to know, and to state where you publish a dataset made of it.
 """
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
@@ -25,6 +29,14 @@ UNPACKS_TO: tuple[str, ...] = ()
 NAMES = ("recordings.csv", "recordings.jsonl")
 SPLITS = ("train", "valid", "test")
 OWN = ("path", "start_s", "length_s", "split", "id")
+
+# start, t_start, segment_start, startTime, start_time, start_ms, end (s): marks of a stretch in other people's lists
+TIME_MARK = re.compile(
+    r"(?:(?:t|segment|seg|clip|utterance|utt)_?)?"
+    r"(?:(?P<start>start|begin|onset|offset)|length|len|duration|dur|end|stop)"
+    r"(?:_?(?:time|timestamp|at))?"
+    r"(?:_(?:in_)?(?:s|secs?|seconds?|ms|msecs?|millis|milliseconds?|us|samples?|frames?|idx))?"
+)
 
 EXAMPLE: dict[str, Any] = {
     "files": {
@@ -121,6 +133,33 @@ def _check_columns(file: Path, columns: list[str]) -> None:
         raise CorpusError(
             f"{file}, line 1", came, "one name per column, `path` among them", f"correct it (known: {', '.join(OWN)})"
         )
+    seen: dict[str, str] = {}
+    for name in columns:
+        _check_name(f"{file}, line 1", name, seen)
+
+
+def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
+    """Pass a column that is known, or can be an attribute; `seen` holds those before it, by what they look like."""
+    lowered = name.lower()
+    mark = TIME_MARK.fullmatch(re.sub(r"[\W_]+", "_", lowered).strip("_"))
+    twin = seen.setdefault(normalize("NFKC", name).casefold(), name)
+    if name in OWN and twin == name:
+        return
+    if lowered in OWN:
+        came, todo = f"column '{name}'", f"did you mean {lowered}?"
+    elif mark:
+        meant = "start_s" if mark["start"] else "length_s"
+        came = f"column '{name}', which would be an attribute and cut nothing"
+        todo = f"did you mean {meant}? Give start_s and length_s in seconds, or name the column otherwise"
+    elif not name.isidentifier():
+        came, todo = f"column {name!a}, which cannot name an attribute", "rename it"
+    elif twin != name:
+        came, todo = f"columns '{twin}' and '{name}'", "rename one of them, or make them one"
+    else:
+        return
+    raise CorpusError(
+        where, came, f"{', '.join(OWN)}, or attributes named in letters, digits and underscores, no two alike", todo
+    )
 
 
 def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -129,6 +168,7 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(file, f"cannot be read ({error})", "JSON lines in UTF-8", "save it so") from error
+    seen: dict[str, str] = {}
     # not splitlines: JSON strings may hold line separators that are no line ends
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -142,6 +182,8 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise CorpusError(where, f"got {line.strip()[:40]}", "one JSON object", "correct the line")
         if any(name != name.strip() or not name for name in row):
             raise CorpusError(where, "a key is empty or has spaces around it", "plain keys", "correct the line")
+        for name in row:
+            _check_name(where, name, seen)
         yield number, {name: _text(f"{where}, {name}", value) for name, value in row.items()}
 
 

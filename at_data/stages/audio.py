@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-import struct
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ import xxhash
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
+from at_data import containers
 from at_data.errors import AudioError
 from at_data.recordings import Recording, samples_in
 
@@ -23,15 +23,6 @@ HIGHEST_RATE_HZ = 768_000
 
 # libsndfile's frame count for a stream that does not say how long it is.
 UNKNOWN_FRAMES = 2**63 - 1
-
-# A writer that cannot go back to fill in the length leaves 0 or a number near the top of 31 or 32 bits.
-STREAMED_BYTES = 0x7FFF_0000
-CHUNK = struct.Struct("<4sI")
-MOST_CHUNKS = 64  # a WAV file holds a handful
-
-OGG_PAGE = struct.Struct("<4sBB20xB")
-OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # the longest page there can be
-OGG_LAST_PAGE = 0x04
 
 # Not inherited by workers, and never waiting on a pipe that lies among the files.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -73,15 +64,16 @@ def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"
     reading; it runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
     touch share no sample and leave none out.
 
-    Damage is seen where the format lets it be seen: a WAV whose data chunk promises more than the file holds, an Ogg
-    without its last page, any file that decodes to fewer frames than its header says. A FLAC or MP3 stretch that ends
-    before the damage reads well.
+    Read are WAV (RIFF, RF64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and W64: the containers in which damage can be
+    seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page, in
+    any file that decodes to fewer frames than its header says, in a WAV or W64 whose two rates contradict each other.
+    A FLAC or MP3 stretch that ends before the damage reads well, and so does an MP3 whose header has no length.
 
     Raises
     ------
     AudioError
-        The file is absent, not audio, empty, cut short or damaged, or has an impossible rate; the stretch lies
-        outside it; a sample is not a number.
+        The file is absent, not audio, in another container, empty, cut short or damaged, or has an impossible rate;
+        the stretch lies outside it; a sample is not a number.
 
     """
     where = _printable(path)
@@ -132,7 +124,7 @@ def _read(sound: soundfile.SoundFile, file: int, recording: Recording, where: st
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         expected = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
         raise AudioError(where, f"a sample rate of {rate_hz} Hz", expected, "mend the header or leave the file out")
-    _refuse_cut_short(sound, file, where)
+    containers.check(file, sound.format, where)
     if not frames:
         raise AudioError(where, "a header and no samples", "at least one sample", "leave this recording out")
     if frames == UNKNOWN_FRAMES:
@@ -175,55 +167,6 @@ def _stretch(recording: Recording, frames: int, rate_hz: int, where: str) -> tup
         expected = f"a stretch within 0 to {frames / rate_hz:.6f} s, at least one sample long"
         raise AudioError(where, came, expected, "correct the corpus's time marks or leave the recording out")
     return first, last
-
-
-def _refuse_cut_short(sound: soundfile.SoundFile, file: int, where: str) -> None:
-    """Compare what the container promises with the size of the file: libsndfile quietly takes what is left."""
-    head = os.pread(file, 4, 0)
-    if head in (b"RIFF", b"RF64"):
-        promised, held = _wav_frames(file)
-        if held < promised:
-            came = f"cut short: {held} frames held of the {promised} in the header ({sound.frames} decodable)"
-            raise AudioError(where, came, "a whole file", "restore it from the corpus")
-    elif head == b"OggS" and not _ends_as_ogg(file):
-        came = f"cut short: {sound.frames} frames decodable, and no last Ogg page"
-        raise AudioError(where, came, "a whole file", "restore it from the corpus")
-
-
-def _wav_frames(file: int) -> tuple[int, int]:
-    """Frames that the data chunk of a WAV promises, and frames it has room for; blocks where the codec packs frames.
-
-    Equal when the header holds no length (streamed files) or no data chunk is found.
-    """
-    size, position, block_bytes, wide_bytes = os.fstat(file).st_size, 12, 1, 0
-    for _ in range(MOST_CHUNKS):
-        header = os.pread(file, 24, position)
-        if len(header) < CHUNK.size:
-            break
-        name, data_bytes = CHUNK.unpack_from(header)
-        if name == b"data":
-            promised_bytes = wide_bytes or data_bytes
-            if not promised_bytes or (not wide_bytes and promised_bytes >= STREAMED_BYTES):
-                break
-            return promised_bytes // block_bytes, min(promised_bytes, size - position - CHUNK.size) // block_bytes
-        if name == b"fmt " and len(header) == 24:  # noqa: PLR2004 - the block size stands 12 bytes into the chunk
-            block_bytes = struct.unpack_from("<H", header, 20)[0] or 1
-        elif name == b"ds64" and len(header) == 24:  # noqa: PLR2004 - the data size stands 8 bytes into the chunk
-            wide_bytes = struct.unpack_from("<Q", header, 16)[0]
-        position += CHUNK.size + data_bytes + (data_bytes & 1)
-    return 0, 0
-
-
-def _ends_as_ogg(file: int) -> bool:
-    """Whether the last page is complete and says that it is the last (RFC 3533, section 6)."""
-    size = os.fstat(file).st_size
-    tail = os.pread(file, OGG_PAGE_BYTES, max(0, size - OGG_PAGE_BYTES))
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < OGG_PAGE.size:
-        return False
-    _, _, flags, lacings = OGG_PAGE.unpack_from(page)
-    whole = OGG_PAGE.size + lacings + sum(page[OGG_PAGE.size : OGG_PAGE.size + lacings])
-    return bool(flags & OGG_LAST_PAGE) and len(page) >= whole
 
 
 def _printable(path: Path) -> str:

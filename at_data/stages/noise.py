@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from at_data import seeds
 from at_data.errors import AudioError, ManifestError
@@ -38,6 +38,36 @@ class OneOf(BaseModel):
 
 
 Interval = Annotated[tuple[Decibels, Decibels], Field(strict=False)]
+
+
+def _span_branch(value: object) -> str | None:
+    if isinstance(value, (dict, OneOf)):
+        return "<one_of>"
+    return "<interval>" if isinstance(value, (list, tuple)) else None
+
+
+Span = Annotated[
+    Annotated[Interval, Tag("<interval>")] | Annotated[OneOf, Tag("<one_of>")],
+    Discriminator(
+        _span_branch,
+        custom_error_type="no_branch",
+        custom_error_message="expected an interval [lowest, highest] in dB or {one_of: [...]}",
+    ),
+]
+
+
+def _level_branch(value: object) -> str | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "<number>"
+    return "<leave>" if value == "leave" else None
+
+
+SpeechLevel = Annotated[
+    Annotated[Decibels, Tag("<number>")] | Annotated[Literal["leave"], Tag("<leave>")],
+    Discriminator(
+        _level_branch, custom_error_type="no_branch", custom_error_message="expected a number of dBFS or 'leave'"
+    ),
+]
 
 
 class Shares(BaseModel):
@@ -75,9 +105,9 @@ class Mix(BaseModel):
 
     corpus: str = Field(min_length=1)
     keep: dict[str, list[str]]
-    speech_level_dbfs: Decibels | Literal["leave"]
-    level_dbfs: Interval | OneOf | None = None
-    snr_db: Interval | OneOf | None = None
+    speech_level_dbfs: SpeechLevel
+    level_dbfs: Span | None = None
+    snr_db: Span | None = None
     offset: Literal["random", "start"]
     crossfade_s: float = Field(ge=0, allow_inf_nan=False)
     clipping: Literal["none", "scale", "reject"]

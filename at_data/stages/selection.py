@@ -1,10 +1,10 @@
 """Recordings of a corpus -> the Recordings a manifest asks for."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Discriminator, PositiveInt, Tag
 
 from at_data import seeds
 from at_data.errors import ManifestError
@@ -26,6 +26,27 @@ class Undersample(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     by: str
     method: Literal["undersample"]
+
+
+def _branch(value: object) -> str | None:
+    """Which of the rules a value means, so that only that one says what is wrong; None where it means no rule."""
+    method = value.get("method") if isinstance(value, dict) else getattr(value, "method", None)
+    if method in ("cap", "undersample"):
+        return f"<{method}>"
+    return "<none>" if value == "none" else None
+
+
+Balance = Annotated[
+    Annotated[Literal["none"], Tag("<none>")]
+    | Annotated[Cap, Tag("<cap>")]
+    | Annotated[Undersample, Tag("<undersample>")],
+    Discriminator(
+        _branch,
+        custom_error_type="no_branch",
+        custom_error_message="expected 'none', or a mapping with method 'cap' (by, at) or 'undersample' (by)",
+        custom_error_context={"key": "method"},
+    ),
+]
 
 
 def keep(recordings: Iterable[Recording], wanted: Mapping[str, Sequence[str]]) -> list[Recording]:
@@ -78,8 +99,3 @@ def balance(recordings: Sequence[Recording], rule: Cap | Undersample, seed: int)
         for recording in sorted(members, key=lambda r: seeds.key(seed, "balance", r.id))[:limit]
     }
     return [recording for recording in recordings if recording.id in chosen]
-
-
-def tally(recordings: Iterable[Recording], attribute: str) -> Counter[str]:
-    """How many recordings have each value of an attribute."""
-    return Counter(recording.attributes[attribute] for recording in recordings)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -18,6 +18,21 @@ ORDERS = 100  # seeded orders tried before a split is called impossible
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+def _one_or_several(value: object) -> str | None:
+    return "<one>" if isinstance(value, str) else "<several>" if isinstance(value, (list, tuple)) else None
+
+
+By = Annotated[
+    Annotated[str, Field(min_length=1), Tag("<one>")]
+    | Annotated[tuple[str, ...], Field(min_length=1), Tag("<several>")],
+    Discriminator(
+        _one_or_several,
+        custom_error_type="no_branch",
+        custom_error_message="expected 'random', 'published', an attribute, or a list of attributes",
+    ),
+]
+
+
 class Fractions(BaseModel):
     """Shares of the recordings; `by` is "random", or the attributes whose values stay whole.
 
@@ -25,10 +40,17 @@ class Fractions(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-    by: str | tuple[str, ...]
+    by: By
     train: Annotated[float, Field(gt=0, le=1)]
     valid: Fraction
     test: Fraction
+
+    @field_validator("by")
+    @classmethod
+    def _name_each_once(cls, by: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(by, str) and len(set(by)) < len(by):
+            raise ValueError("an attribute stands twice, expected each once")
+        return by
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> "Fractions":
@@ -50,7 +72,21 @@ class Published(BaseModel):
     valid_from_train: Annotated[float, Field(ge=0, lt=1)]
 
 
-Split = Published | Fractions
+def _branch(value: object) -> str | None:
+    """Which of the two a value means, so that only that one says what is wrong; None where it does not say."""
+    by = value.get("by") if isinstance(value, dict) else getattr(value, "by", None)
+    return None if by is None else "<published>" if by == "published" else "<fractions>"
+
+
+Split = Annotated[
+    Annotated[Published, Tag("<published>")] | Annotated[Fractions, Tag("<fractions>")],
+    Discriminator(
+        _branch,
+        custom_error_type="no_branch",
+        custom_error_message="expected a mapping of by, train, valid, test, or of by: published and valid_from_train",
+        custom_error_context={"key": "by"},
+    ),
+]
 
 
 def kept_whole(split: Split) -> tuple[str, ...]:

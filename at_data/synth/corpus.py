@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,12 @@ def synthesise(
 
     The same arguments make the same bytes with the same versions of numpy and scipy. Each file is written whole or
     not at all, so a second call with the same arguments finishes what the first one did not. `progress` is called with
-    files done and files in all. CorpusError for arguments out of range and for a folder that holds anything else.
+    files done and files in all. CorpusError for arguments out of range, for a folder that holds anything else, and
+    where a file cannot be written.
     """
     _check(speakers, takes, seed, correlation)
-    _claim(folder, {"speakers": speakers, "takes": takes, "seed": seed, "correlation": float(correlation)})
+    with _writing(folder):
+        _claim(folder, {"speakers": speakers, "takes": takes, "seed": seed, "correlation": float(correlation)})
     clips, cast = plan(speakers, takes, seed, correlation)
     for split, name in LISTS.items():
         listed = sorted(clip.path for clip in clips if clip.split == split)
@@ -163,7 +166,7 @@ def _claim(folder: Path, arguments: dict[str, int | float]) -> None:
     """Make the folder ours, or find that it is."""
     mark, text = folder / MARK, json.dumps(arguments) + "\n"
     if mark.is_file():
-        found = mark.read_text(encoding="utf-8")
+        found = mark.read_text(encoding="utf-8", errors="replace")
         if found != text:
             raise CorpusError(
                 folder,
@@ -179,19 +182,36 @@ def _claim(folder: Path, arguments: dict[str, int | float]) -> None:
         _write_text(mark, text)
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """CorpusError where the disk does not take what is written."""
+    try:
+        yield
+    except (OSError, soundfile.LibsndfileError) as error:
+        reason = getattr(error, "strerror", None) or error
+        todo = "make room or name another folder; the same command goes on where it stopped"
+        raise CorpusError(path, f"cannot be written ({reason})", "a folder to write to, with room", todo) from error
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that gets its name once it is whole."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with _whole(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_audio(path: Path, make: Callable[[], Samples]) -> None:
     """The file, unless it is there: only whole files bear their names."""
     if path.is_file():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     samples = np.round(make() * 32767).astype(np.int16)  # here, not in the library, so that its version has no say
-    soundfile.write(partial, samples, SAMPLE_RATE_HZ, "PCM_16", format="WAV")
-    partial.replace(path)
+    with _whole(path) as partial:
+        soundfile.write(partial, samples, SAMPLE_RATE_HZ, "PCM_16", format="WAV")

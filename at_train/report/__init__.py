@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from at_train.report import groups, tables
-from at_train.results import Run, load_run
+from at_train.results import Run, load_run, writing
 
 __all__ = ["comparison_text", "report"]
 
@@ -12,12 +12,13 @@ __all__ = ["comparison_text", "report"]
 def report(run_folders: Sequence[Path], out: Path) -> Path:
     """The page `index.html` that compares these runs, written into `out` with its pictures and tables.
 
-    Raises CheckpointError for a folder that is no run or is damaged, ConfigError when there is none or `out` holds
-    something else.
+    Raises CheckpointError for a folder that is no run or is damaged, or when `out` cannot be written; ConfigError when
+    there is no run or `out` holds something else.
     """
     from at_train.report import page  # noqa: PLC0415 - matplotlib, slow to import, needed here only
 
-    return page.write([load_run(folder) for folder in run_folders], out)
+    with writing(out, "mend that, or choose another --out"):
+        return page.write([load_run(folder) for folder in run_folders], out)
 
 
 def comparison_text(runs: Sequence[Run]) -> str:

@@ -18,7 +18,7 @@ USED_BY = {  # settings that change nothing under the other strategies
     "variant": COMPARED,
 }
 
-Key = tuple[str, int]  # dataset digest and seed: what makes two runs a pair
+Key = tuple[str, int]  # content of the dataset and seed: what makes two runs a pair
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def sections(runs: Iterable[Run]) -> list[Section]:
 
 def key(run: Run) -> Key:
     """What this run shares with the run it is paired with: the very items, and the seed."""
-    return run.dataset["digest"], run.settings["seed"]
+    return run.dataset["content"], run.settings["seed"]
 
 
 def natural(label: str) -> list[tuple[bool, float, str]]:
@@ -75,8 +75,8 @@ def _groups(runs: Sequence[Run]) -> tuple[Group, ...]:
     differing = {name for name in [*names, "orthogonal"] if len({_text(u[name]) for u in used if name in u}) > 1}
     members: dict[str, list[Run]] = {}
     facts: dict[str, dict[str, Any]] = {}
-    for run, settings in zip(runs, used, strict=True):
-        label = _label(settings, differing)
+    labels = _told_apart(runs, [_label(settings, differing) for settings in used])
+    for run, settings, label in zip(runs, used, labels, strict=True):
         members.setdefault(label, []).append(run)
         facts[label] = settings
     plain = {_rest(settings): label for label, settings in facts.items() if settings["strategy"] == "none"}
@@ -107,6 +107,19 @@ def _label(settings: Mapping[str, Any], differing: set[str]) -> str:
         head.append(f"beta {_word(settings['beta'])}")
     named = [name for name in settings if name in differing - {"strategy", "layers", "beta"}]
     return ", ".join([" ".join(head), *(f"{name.replace('_', ' ')} {_word(settings[name])}" for name in named)])
+
+
+def _told_apart(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+    """Labels, those with the digests of the orthogonal networks under which runs of one seed differ in nothing else."""
+    others = [" + ".join(other["digest"][:8] for other in run.orthogonal) for run in runs]
+    found: dict[tuple[str, Key], set[str]] = {}
+    for run, label, digests in zip(runs, labels, others, strict=True):
+        found.setdefault((label, key(run)), set()).add(digests)
+    alike = {label for (label, _), digests in found.items() if len(digests) > 1}
+    return [
+        f"{label}, orthogonal network {digests}" if label in alike else label
+        for label, digests in zip(labels, others, strict=True)
+    ]
 
 
 def _word(value: Any) -> str:

@@ -207,9 +207,10 @@ def _section(section: Section, pictures: Sequence[Picture]) -> str:
 def _compared(section: Section) -> str:
     """What stands against what: data, items, classes, nuisances, the networks that were differed from."""
     facts: list[tuple[str, str]] = []
-    for data in {run.dataset["digest"]: run.dataset for run in section.runs}.values():
+    for data in {run.dataset["content"]: run.dataset for run in section.runs}.values():
         counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
-        facts.append(("dataset", f"<code>{escape(data['digest'])}</code>: {escape(counts)} items"))
+        digest, content = escape(data["digest"]), escape(data["content"][:8])
+        facts.append(("dataset", f"<code>{digest}</code>, content <code>{content}</code>: {escape(counts)} items"))
         facts.append(("classes", f"{len(data['classes'])}: {escape(', '.join(map(str, data['classes'][:50])))}"))
     facts.append(("nuisances", escape(", ".join(section.nuisances) or "none")))
     others = {other["digest"]: other for run in section.runs for other in run.orthogonal}

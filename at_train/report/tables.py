@@ -75,7 +75,7 @@ def estimate(numbers: Iterable[float]) -> Estimate | None:
 
 
 def per_seed(runs: Iterable[Run], value: Callable[[Run], float | None]) -> dict[Key, float]:
-    """A number of each seed on each dataset digest, in order; the mean where several runs share both."""
+    """A number of each seed on each dataset's content, in order; the mean where several runs share both."""
     found: dict[Key, list[float]] = {}
     for run in runs:
         number = value(run)

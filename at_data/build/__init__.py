@@ -133,10 +133,10 @@ def _complete(folder: Path) -> headers.Header | None:
 def _missing(folder: Path, made: Plan) -> list[Task]:
     """Tasks without a whole part; until the scale is fixed those with bad recordings too, for files get mended."""
     scaled = any((folder / "shards").glob("*.h5"))
-    return [task for task in made.tasks if not _whole(folder, made, task, bad_too=scaled)]
+    return [task for task in made.tasks if not _whole(folder, task, bad_too=scaled)]
 
 
-def _whole(folder: Path, made: Plan, task: Task, *, bad_too: bool) -> bool:
+def _whole(folder: Path, task: Task, *, bad_too: bool) -> bool:
     """Whether a task's part, or the shard made of it, is there to the last byte."""
     try:
         summary = work.read_summary(folder, task.number)
@@ -144,9 +144,7 @@ def _whole(folder: Path, made: Plan, task: Task, *, bad_too: bool) -> bool:
         return False
     if (folder / task.file).is_file():
         return True
-    part = work.part_path(folder, task.number)
-    size = len(summary.rows) * made.shape[0] * made.shape[1] * 4
-    return (bad_too or not summary.bad) and part.is_file() and part.stat().st_size == size
+    return (bad_too or not summary.bad) and work.part_is_whole(folder, task.number, summary)
 
 
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress) -> headers.Header:

@@ -1,25 +1,25 @@
 """One shard: a task in, a file and numbers out. Runs in any process, on any machine, with the same bytes."""
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from jaxtyping import Float, Float32, Int64
 
 from at_data import seeds, shards
 from at_data.build.plan import Task
 from at_data.errors import AudioError, CorpusError
-from at_data.files import write_whole
 from at_data.recordings import Recording, Segment
 from at_data.stages import audio, noise, segments, spectra
 
 BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
 REDRAWS = 16  # placements tried before a noise is called silent
+READ_BYTES = 1 << 22  # read at a time to check a part
 NOISE_BYTES = 64 << 20  # noise waveforms a worker keeps
 
 
@@ -41,6 +41,8 @@ class Summary:
     rows: list[Row]
     waveforms: dict[str, str]
     left_out: list[dict[str, str]]
+    part: str
+    """Hash of the part file, which a build that carries on holds it to: a crash can leave it short or torn."""
 
     @property
     def bad(self) -> int:
@@ -63,30 +65,47 @@ def build_part(task: Task, work: Path) -> int:
     rows: list[Row] = []
     hashes: dict[str, str] = {}
     left_out: list[dict[str, str]] = []
-    path = part_path(work, task.number)
-    with path.open("wb") as file:
+    digest = xxhash.xxh3_128()
+    with part_path(work, task.number).open("wb") as file:
         for number, recording in enumerate(task.recordings):
             try:
                 for segment, values in items(task, recording, hashes, left_out):
                     file.write(values.data)
+                    digest.update(values.data)
                     sums = spectra.measure(values)
                     start_s = segment.start / task.manifest.audio.sample_rate_hz
-                    mixing = None if segment.mixing is None else asdict(segment.mixing)  # type: ignore[call-overload]
+                    mixing = None if segment.mixing is None else _fields(segment.mixing)
                     rows.append(Row(number, segment.index, start_s, (sums.count, sums.total, sums.squares), mixing))
             except AudioError as error:
                 left_out.append(_bad(recording.id, recording, error))
-        file.flush()
-        os.fsync(file.fileno())  # before the summary, whose presence says that the part is whole
-    summary = Summary(rows, hashes, left_out)
-    write_whole(summary_path(work, task.number), json.dumps(asdict(summary)))
+    summary = Summary(rows, hashes, left_out, digest.hexdigest())
+    # field by field: asdict copies deeply, which costs a tenth of the whole road
+    facts = {**_fields(summary), "rows": [_fields(row) for row in rows]}
+    # renamed but not forced to disk: one that a crash tears is not read, and its part made again
+    path = summary_path(work, task.number)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(facts), encoding="utf-8")
+    partial.replace(path)
     return summary.bad
+
+
+def part_is_whole(work: Path, number: int, summary: Summary) -> bool:
+    """Whether the part file is there, to the last byte as it was written."""
+    digest = xxhash.xxh3_128()
+    try:
+        with part_path(work, number).open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+    except OSError:
+        return False
+    return digest.hexdigest() == summary.part
 
 
 def read_summary(work: Path, number: int) -> Summary:
     """Summary a finished part left."""
     raw = json.loads(summary_path(work, number).read_text(encoding="utf-8"))
     rows = [Row(r["recording"], r["segment"], r["start_s"], tuple(r["sums"]), r["mixing"]) for r in raw["rows"]]
-    return Summary(rows, raw["waveforms"], raw["left_out"])
+    return Summary(rows, raw["waveforms"], raw["left_out"], raw["part"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +226,11 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frame
     for start in range(0, len(task.rows), BLOCK):
         block = np.asarray(raw[task.rows[start : start + BLOCK]])
         yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Fields of a dataclass by name, as they are."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _bad(item: str, recording: Recording, error: AudioError) -> dict[str, str]:

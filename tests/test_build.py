@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.signal
 import soundfile
-from conftest import write_digits
+from conftest import write_digits, write_noises
 
 from at_data import manifest, shards
 from at_data.build import build, plan, pool, work
@@ -396,3 +396,41 @@ def test_compressed_shards_hold_the_same_items(
         order = np.random.default_rng(1).permutation(len(plain))
         assert plain.ids == packed.ids
         np.testing.assert_array_equal(plain.read(order), packed.read(order))
+
+
+TYPES = (
+    "AirConditioner",
+    "AirportAnnouncements",
+    "Babble",
+    "CopyMachine",
+    "Munching",
+    "NeighborSpeaking",
+    "ShuttingDoor",
+    "SqueakyChair",
+    "Typing",
+    "VacuumCleaner",
+    "WasherDryer",
+)
+
+
+def test_the_papers_noise_levels_share_one_partition_and_hold_their_levels(tmp_path: Path) -> None:
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20, takes=3)
+    noises = write_noises(tmp_path / "MS-SNSD", TYPES)
+    expected = {
+        "gsc_words_clean": None,
+        "gsc_words_low_noise": (20, 40),
+        "gsc_words_high_noise": (0, 10),
+        "gsc_words_low_noise_as_released": (10, 20),
+        "gsc_words_high_noise_as_released": (0, 5),
+    }
+    partitions = []
+    for name, snr_db in expected.items():
+        built = build(manifest.load(name), corpus, tmp_path / "out", noise_source=noises)
+        table = rows(built.folder)
+        partitions.append({row["id"]: row["split"] for row in table})
+        if snr_db:
+            found = [row["noise.snr_achieved_db"] for row in table]
+            assert snr_db[0] - 0.01 <= min(found) < max(found) <= snr_db[1] + 0.01
+            assert {row["noise.noise"].rpartition("/")[2].partition("_")[0] for row in table} == set(TYPES)
+    assert all(partition == partitions[0] for partition in partitions)
+    assert Counter(partitions[0].values()) == {"train": 420, "valid": 120, "test": 60}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.stages.segments import Cut, count, cut
+from at_data.stages.segments import Cut, cut
 
 RATE_HZ = 1_000
 RECORDING = Recording("zero/a", "made", "zero/a.wav")
@@ -77,12 +77,6 @@ def test_an_empty_waveform_gives_no_segment():
 def test_a_padded_tail_is_padded_at_its_end_even_where_short_recordings_are_centred():
     segments = pieces(ramp(500), settings(400, 400, shorter="pad_center", tail="pad"))
     assert segments[-1].content == (0, 100)
-
-
-@given(st.integers(0, 3_000), LENGTHS, LENGTHS, SHORTER, TAILS)
-def test_count_says_how_many_segments_there_will_be(samples, length, hop, shorter, tail):
-    how = settings(length, hop, shorter, tail)
-    assert count(samples, how, RATE_HZ) == len(pieces(ramp(samples), how))
 
 
 @given(st.integers(0, 3_000), LENGTHS, LENGTHS, SHORTER, TAILS)

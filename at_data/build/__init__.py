@@ -21,7 +21,7 @@ from at_data.stages import leaks
 PARTIAL = ".partial"  # ends the name of the folder a build works in
 
 Progress = Callable[[str, int, int, int], None]
-"""Called with the phase, the recordings done, all of them, and how many were bad."""
+"""Called with the phase, what is done of it, all of it (recordings read, items scaled), and how many were bad."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,6 @@ def cut(recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sa
     return segments
 
 
-def count(n_samples: int, cut: Cut, sample_rate_hz: int) -> int:
-    """Number of segments that `cut` makes of so many samples."""
-    return len(_starts(n_samples, cut, sample_rate_hz))
-
-
 def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
     """First sample of every segment."""
     length, hop = _grid(cut, sample_rate_hz)

@@ -5,32 +5,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
+from trees import audio, lay_out
 
 from at_data import corpora
 from at_data.corpora import arabic_speech_commands, fsdd, gsc, ms_snsd, table
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
-
-RATE_HZ = 16000
-TONE = 0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ // 10) / RATE_HZ).astype(np.float32)
-
-
-def lay_out(folder, files):
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if text is None:
-            soundfile.write(path, TONE, RATE_HZ)
-        else:
-            path.write_text(text, encoding="utf-8")
-    return folder
-
-
-def audio(*names):
-    return dict.fromkeys(names)
 
 
 @pytest.fixture(params=corpora.names())

@@ -6,6 +6,9 @@ A corpus module turns a folder on disk into Recordings and does nothing else. It
 - `LICENCE`, `SOURCE`, `CITATION`: strings for the dataset card;
 - `GROUPS`: the identity attributes that should not stand in two splits, for the leak proof;
 - `UNPACKS_TO`: names of the folder the corpus unpacks to, where it has one; `find` looks for them;
+- `COUNTS`: what its authors publish about how much there is, for `at-prepare plan` to compare with;
+- `ARCHIVES`: what `at-prepare fetch` downloads, where the corpus may be had without a form;
+- `ACCESS`: what a person has to do to get the corpus, where `ARCHIVES` do not hold all of it; else empty;
 - `EXAMPLE`: `files` (relative path -> text, or None for audio) and the exact `recordings` they become;
 - `recordings(root)`: Recordings in order of path, CorpusError where `root` is not this corpus;
 - `folder(root)`, only where paths do not start at `root` itself: the folder they start from.
@@ -14,12 +17,48 @@ A recording whose file name says less than it should is yielded with the attribu
 manifest's matter whether it can be used. Hidden files (`.DS_Store`, `._a.wav`) are no recordings.
 """
 
+import os
 import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from at_data.errors import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many recordings a corpus has by its authors' word: one number for each version they published.
+
+    Counted are the recordings that have the attribute `of` (all where it is None) and the attribute values of `where`;
+    with `distinct` the different values that attribute has among them. A corpus that has none of those recordings is
+    not compared: whoever has one part of a corpus is not told that the others are missing.
+    """
+
+    numbers: tuple[int, ...]
+    of: str | None = None
+    distinct: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A file to download, and where it belongs.
+
+    `checksum` is `sha256:`, `md5:` or `git-tree:` and hexadecimal digits; the last is the tree of the commit that a
+    generated archive was made of, held against what was unpacked. `into` is the folder that receives the contents,
+    one of the corpus' `UNPACKS_TO` or below it, and `strip` the number of leading folders inside the archive that are
+    dropped. `subset` is the name to ask for this file by.
+    """
+
+    subset: str
+    url: str
+    checksum: str
+    size_bytes: int
+    into: str
+    strip: int = 0
 
 
 def names() -> tuple[str, ...]:
@@ -55,3 +94,52 @@ def root(module: ModuleType, source: Path) -> Path:
 def find(name: str, sources: Path) -> Path | None:
     """Folder of a corpus among those in `sources`, by the names it unpacks to; None where there is none."""
     return next((sources / folder for folder in load(name).UNPACKS_TO if (sources / folder).is_dir()), None)
+
+
+def walk(root: Path, *suffixes: str) -> Iterator[str]:
+    """Paths of the files below a folder that end in one of the suffixes (in any case), from `root`, in string order.
+
+    One walk, holding no more than the names of the folders it is in. Hidden files and folders are passed over; links to
+    folders are followed, but not in circles.
+    """
+    wanted = tuple(suffix.lower() for suffix in suffixes)
+    above: list[tuple[int, int]] = []
+
+    def below(folder: str, prefix: str) -> Iterator[str]:
+        status = os.stat(folder)  # noqa: PTH116 - of 300,000 files a Path each is half the time
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        above.append(here)
+        try:
+            with os.scandir(folder) as entries:
+                # a folder sorts as its paths will: "a-b/x" comes before "a/x"
+                names = sorted(
+                    entry.name + "/" if entry.is_dir() else entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                )
+            for name in names:
+                if name.endswith("/"):
+                    yield from below(os.path.join(folder, name[:-1]), prefix + name)  # noqa: PTH118
+                elif name.lower().endswith(wanted):
+                    yield prefix + name
+        finally:
+            above.pop()
+
+    try:
+        yield from below(os.fspath(root), "")
+    except OSError as error:
+        raise CorpusError(
+            error.filename or root, f"cannot be read ({error.strerror})", "a readable folder", "check its permissions"
+        ) from error
+
+
+def text_of(file: Path) -> str:
+    """Text of a label file without its byte-order mark; CorpusError where it is absent or not in UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise CorpusError(file, "no such file", "a label file of the corpus", "unpack the whole corpus") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error

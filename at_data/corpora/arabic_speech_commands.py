@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import need_folder
+from at_data.corpora import Archive, Count, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -23,6 +23,9 @@ CITATION = (
 )
 GROUPS = ("speaker",)
 UNPACKS_TO = ("arabic-speech-commands-dataset",)
+COUNTS = (Count((12_000,), of="speaker"), Count((30,), distinct="speaker"))
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 DIGITS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 NAME = re.compile(r"(?P<speaker>.+)_NO_(?P<take>\d+)")

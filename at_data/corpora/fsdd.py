@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import need_folder
+from at_data.corpora import Archive, Count, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -21,6 +21,9 @@ SOURCE = "GitHub repository Jakobovski/free-spoken-digit-dataset, doi:10.5281/ze
 CITATION = "Z. Jackson et al., 'Free Spoken Digit Dataset', doi:10.5281/zenodo.1342401"
 GROUPS = ("speaker",)
 UNPACKS_TO = ("free-spoken-digit-dataset",)
+COUNTS = (Count((3_000,), of="speaker"),)
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>.+)_(?P<take>\d+)")
 TEST_TAKES = 5  # "Recordings numbered 0-4 (inclusive) are in the test": the corpus' README

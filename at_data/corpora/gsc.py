@@ -1,6 +1,6 @@
 """Google Speech Commands: single English words, crowd-sourced, about one second each at 16 kHz.
 
-Version 2 holds 105,829 clips of 35 words by 2,618 speakers, version 1 64,727 clips of 30 words; nothing is known of a
+Version 2 holds 105,829 clips of 35 words by 2,618 speakers, version 1 64,721 clips of 30 words; nothing is known of a
 speaker but a hash. Layout: `<word>/<speaker>_nohash_<take>.wav`, where takes count from 0, and a few minutes of noise
 in `_background_noise_/`. `validation_list.txt` and `testing_list.txt` name the published parts by file; every file in
 neither is in the training part. Background noise is in no part. Licence: CC BY 4.0.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import need_folder
+from at_data.corpora import Archive, Count, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -20,6 +20,12 @@ SOURCE = "Speech Commands v0.02 archive, download.tensorflow.org/data/speech_com
 CITATION = "P. Warden, 'Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition', arXiv:1804.03209, 2018"
 GROUPS = ("speaker",)
 UNPACKS_TO = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
+COUNTS = (
+    Count((105_829, 64_721), of="speaker"),  # version 0.02, 0.01
+    Count((35, 30), of="speaker", distinct="word"),
+)
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 NOISE = "_background_noise_"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}

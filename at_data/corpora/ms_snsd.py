@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import need_folder
+from at_data.corpora import Archive, Count, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -23,6 +23,9 @@ CITATION = (
 )
 GROUPS = ("speaker",)
 UNPACKS_TO = ("MS-SNSD",)
+COUNTS: tuple[Count, ...] = ()
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 FOLDERS = ("clean_test", "clean_train", "noise_test", "noise_train")
 SPELLINGS = {"Neighbor": "NeighborSpeaking"}  # three files of noise_test carry the short name

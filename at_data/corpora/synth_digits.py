@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import gsc, need_folder
+from at_data.corpora import Archive, Count, gsc, need_folder
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -19,6 +19,9 @@ SOURCE = "at-prepare synth"
 CITATION = "none"
 GROUPS = ("speaker",)
 UNPACKS_TO: tuple[str, ...] = ()
+COUNTS: tuple[Count, ...] = ()
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 MARK = "synthesised.json"
 SPEECH = "speech_commands"

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unicodedata import normalize
 
+from at_data.corpora import Archive, Count
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -25,6 +26,9 @@ SOURCE = "a list of recordings made by the user of this project"
 CITATION = "none: an unpublished corpus"
 GROUPS: tuple[str, ...] = ()
 UNPACKS_TO: tuple[str, ...] = ()
+COUNTS: tuple[Count, ...] = ()
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
 
 NAMES = ("recordings.csv", "recordings.jsonl")
 SPLITS = ("train", "valid", "test")

@@ -1,0 +1,27 @@
+"""Folders laid out as corpora unpack."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+RATE_HZ = 16000
+TONE = 0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ // 10) / RATE_HZ).astype(np.float32)
+
+
+def lay_out(folder: Path, files: dict[str, str | None]) -> Path:
+    """Folder with files of those texts; None stands for a tenth of a second of audio, as the suffix says or wav."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            kind = path.suffix[1:].upper()
+            soundfile.write(path, TONE, RATE_HZ, format=kind if kind in soundfile.available_formats() else "WAV")
+        else:
+            path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def audio(*names: str) -> dict[str, str | None]:
+    """Files of audio, for `lay_out`."""
+    return dict.fromkeys(names)

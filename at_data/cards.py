@@ -50,6 +50,10 @@ Nuisances named by the manifest: {nuisances}.
 {left_out}
 
 Each one stands in `quarantine.jsonl` with its reason.
+
+## Duplicates
+
+{duplicates}
 {noise}
 ## Made with
 
@@ -72,8 +76,20 @@ def card(header: Header, proof: Iterable[Line]) -> str:
         split=json.dumps(header.manifest["split"]),
         proof=_markdown(("splits", "key", "shared", "verdict"), lines),
         left_out="\n".join(f"- {kind}: {count}" for kind, count in header.left_out.items()) or "Nothing.",
+        duplicates=duplicates(header),
         noise="\n".join(["", "## Noise, as measured in the items", "", *noise, ""]) if noise else "",
         made_with=json.dumps({"manifest": header.manifest, "versions": header.versions}, indent=1),
+    )
+
+
+def duplicates(header: Header) -> str:
+    """What the source holds several times, in a sentence."""
+    found = header.duplicates
+    if not found["waveforms"]:
+        return "No waveform occurs in two files."
+    return (
+        f"{found['waveforms']} waveforms occur in {found['recordings']} files, {found['with_several_labels']} of them "
+        f"under several values of {header.target} (see duplicates.csv)."
     )
 
 
@@ -88,6 +104,7 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
         f"attributes: {', '.join(f'{name} ({len(values)})' for name, values in attributes.items())}",
         f"nuisances: {', '.join(header.nuisances) or 'none'}",
         f"left out: {', '.join(f'{count} {kind}' for kind, count in header.left_out.items()) or 'nothing'}",
+        f"duplicates: {duplicates(header)}",
         "",
         *aligned(list(zip(*rows, strict=True))),
         "",

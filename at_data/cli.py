@@ -116,14 +116,19 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
         "shape": list(made.shape),
         "shards": len(made.tasks),
         **asdict(trial),
+        "unlabelled": len(made.unlabelled),
+        "warnings": list(made.warnings),
         "leaks": [asdict(line) for line in made.proof],
     }
+    for warning in made.warnings:
+        click.echo(f"warning: {made.manifest.corpus}: {warning}", err=True)
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
     size = " x ".join(map(str, made.shape))
     click.echo(f"{made.manifest.folder}: {len(made.recordings)} recordings, {facts['classes']} classes")
-    click.echo("  " + ", ".join(f"{split} {count}" for split, count in by_split.items()))
+    unlabelled = f"; unlabelled, left out: {len(made.unlabelled)}" if made.unlabelled else ""
+    click.echo("  " + ", ".join(f"{split} {count}" for split, count in by_split.items()) + unlabelled)
     click.echo(f"  about {trial.items} items of {size} in {len(made.tasks)} shards, {trial.data_bytes / 1e6:.0f} MB")
     click.echo(f"  {trial.scratch_bytes / 1e6:.0f} MB more while it is built; about {trial.core_s:.0f} s on one core")
     for line in made.proof:

@@ -57,6 +57,7 @@ class Header(BaseModel):
     class_counts: dict[str, dict[str, int]]
     hours: dict[str, float]
     left_out: dict[str, int]
+    duplicates: dict[str, int]
     noise: dict[str, float | int] | None
     shards: list[Shard]
     files: dict[str, str]

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, T
 
 from at_data.errors import ManifestError
 from at_data.stages.audio import Audio
-from at_data.stages.noise import Mix, OneOf
+from at_data.stages.noise import EachOf, Mix, OneOf
+from at_data.stages.noise import Task as NoiseTask
+from at_data.stages.quiet import Faint, Quiet
 from at_data.stages.segments import Cut
-from at_data.stages.selection import Balance, Cap, Undersample
+from at_data.stages.selection import Balance, Cap, MostFrequent, Undersample, Wish
 from at_data.stages.spectra import Scaling, Stft
 from at_data.stages.splits import Fractions, Published, Split
 
@@ -57,20 +59,39 @@ def _none_or(tag: str, keys: str) -> Discriminator:
 _None = Annotated[Literal["none"], Tag("<none>")]
 
 
+Noise = Annotated[
+    _None | Annotated[Mix, Tag("<mix>")] | Annotated[NoiseTask, Tag("<task>")],
+    Discriminator(
+        lambda value: (
+            "<task>"
+            if isinstance(value, NoiseTask) or (isinstance(value, dict) and not {"label", "hours"}.isdisjoint(value))
+            else "<mix>"
+            if isinstance(value, (dict, Mix))
+            else "<none>"
+            if value == "none"
+            else None
+        ),
+        custom_error_type="no_branch",
+        custom_error_message="expected 'none' or a mapping of corpus, keep, a level, ...",
+    ),
+]
+
+
 class Manifest(_Settings):
     """Everything that decides the bytes of a dataset, and nothing else. No key has a default."""
 
     name: Name
     corpus: str
     target: str
-    keep: dict[str, tuple[str, ...]]
+    keep: dict[str, Wish]
     nuisances: tuple[str, ...]
     balance: Balance
     subset: Annotated[_None | Annotated[Subset, Tag("<subset>")], _none_or("<subset>", "split, target, part")]
     seed: Annotated[int, Field(ge=0)]
     audio: Audio
     segment: Cut
-    noise: Annotated[_None | Annotated[Mix, Tag("<mix>")], _none_or("<mix>", "corpus, keep, a level, ...")]
+    quiet: Quiet
+    noise: Noise
     stft: Stft
     scaling: Scaling
     split: Split
@@ -168,10 +189,14 @@ def parse(raw: dict[str, Any], where: str) -> Manifest:
 # mappings that a choice may fall on, by the tag that errors name them with
 BRANCHES: dict[str, type[BaseModel]] = {
     "<cap>": Cap,
+    "<faint>": Faint,
+    "<most_frequent>": MostFrequent,
     "<undersample>": Undersample,
     "<subset>": Subset,
     "<mix>": Mix,
+    "<task>": NoiseTask,
     "<one_of>": OneOf,
+    "<each_of>": EachOf,
     "<published>": Published,
     "<fractions>": Fractions,
 }

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.signal
 import soundfile
+import yaml
 from conftest import write_digits, write_noises
 
 from at_data import manifest, shards
@@ -194,7 +195,7 @@ def test_a_class_that_lost_every_usable_recording_of_a_split_ends_the_build(
     for row in rows(dataset):
         if row["split"] == "test" and row["attribute.word"] == "zero":
             (corpus / row["path"]).write_bytes(b"")
-    with pytest.raises(CorpusError, match=r"of word zero nothing usable is left in test.*every class in every split"):
+    with pytest.raises(CorpusError, match=r"of word zero nothing usable is left in test.*every class that was planned"):
         build(manifest.parse(settings, "here"), corpus, tmp_path / "out", max_bad=0.5)
     assert not [path for path in (tmp_path / "out").iterdir() if not path.name.endswith(".partial")]
 
@@ -434,3 +435,130 @@ def test_the_papers_noise_levels_share_one_partition_and_hold_their_levels(tmp_p
             assert {row["noise.noise"].rpartition("/")[2].partition("_")[0] for row in table} == set(TYPES)
     assert all(partition == partitions[0] for partition in partitions)
     assert Counter(partitions[0].values()) == {"train": 420, "valid": 120, "test": 60}
+
+
+def write_sentences(folder: Path, voices: int = 10, sentences: int = 3) -> Path:
+    """Clean speech in the layout of ms_snsd: two seconds each, of some voices, and one file of nobody known."""
+    (folder / "clean_train").mkdir(parents=True)
+    names = [f"p{voice}_{sentence}" for voice in range(voices) for sentence in range(sentences)]
+    for number, name in enumerate([*names, "clnsp1"]):
+        samples = np.random.default_rng(number).normal(0, 0.1, 32000)
+        soundfile.write(folder / "clean_train" / f"{name}.wav", samples, 16000)
+    return folder
+
+
+def noise_task(hours: float) -> dict[str, Any]:
+    raw: dict[str, Any] = yaml.safe_load(manifest.shipped()["ms_snsd_noise_type"].read_text())
+    raw["noise"] |= {"hours": hours}
+    return raw
+
+
+def test_a_noise_task_divides_voices_and_noise_files_and_keeps_the_levels_of_a_mixture_together(tmp_path: Path) -> None:
+    source = write_noises(write_sentences(tmp_path / "MS-SNSD"), TYPES[:10], files=5)
+    write_noises(source, TYPES[10:], files=2)
+    built = build(manifest.parse(noise_task(1.0), "here"), source, tmp_path / "out", noise_source=source, workers=2)
+    table = rows(built.folder)
+    assert len(table) == sum(built.header.counts.values()) == 3600
+    by_mixture = defaultdict(list)
+    for row in table:
+        by_mixture[row["recording"]].append(row)
+        assert row["noise.noise"] == row["attribute.noise_file"]
+        assert row["noise.noise"].startswith(f"noise_train/{row['attribute.noise_type']}_")
+        assert row["noise.level_achieved_dbfs"] == pytest.approx(row["noise.level_requested_dbfs"], abs=0.01)
+    for levels in by_mixture.values():
+        assert sorted(row["noise.level_requested_dbfs"] for row in levels) == [-40, -35, -30, -25, -20]
+        assert len({(row["split"], row["start_s"], row["noise.noise_offset_s"], row["path"]) for row in levels}) == 1
+    assert len({row["start_s"] for row in table}) > 100
+    proof = {line["key"]: set() for line in json.loads((built.folder / "leaks.json").read_text())}
+    for line in json.loads((built.folder / "leaks.json").read_text()):
+        proof[line["key"]].add(line["verdict"])
+    assert proof == {key: {"disjoint"} for key in ("voice", "speech", "noise_file", "waveform", "noise file")}
+    # two files of a type train and test; a third would validate
+    assert "WasherDryer" in built.header.class_counts["train"]
+    assert "WasherDryer" in built.header.class_counts["test"]
+    assert "WasherDryer" not in built.header.class_counts["valid"]
+    assert not verify(built.folder)
+
+
+def test_every_level_of_a_segment_can_be_an_item(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["noise"] = NOISE | {"level_dbfs": {"each_of": [-50, -30]}}
+    built = build(manifest.parse(settings, "here"), digits, tmp_path, noise_source=noises)
+    table = rows(built.folder)
+    assert len(table) == 240
+    assert Counter(row["noise.level_requested_dbfs"] for row in table) == {-50: 120, -30: 120}
+    assert len({(row["recording"], row["noise.noise"], row["noise.noise_offset_s"]) for row in table}) == 120
+
+
+def test_recordings_that_are_not_labelled_are_quarantined_with_what_they_lack(
+    digits: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "made" / "speech_commands"
+    shutil.copytree(digits, corpus)
+    shutil.copy(corpus / "one/00000000_nohash_0.wav", corpus / "one/whose.wav")
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    assert built.header.left_out == {"unlabelled": 1}
+    (entry,) = quarantine(built.folder)
+    assert (entry["id"], entry["reason"]) == ("one/whose", "no speaker")
+    assert "label it" in entry["todo"]
+    for take in range(3):
+        shutil.copy(corpus / "one/whose.wav", corpus / f"one/whose{take}.wav")
+    with pytest.raises(CorpusError, match=r"4 of 124 recordings are bad or not labelled \(one/whose: no speaker;"):
+        build(manifest.parse(settings, "here"), corpus, tmp_path / "again")
+    assert not (tmp_path / "again").is_dir()  # told before anything was read
+
+
+def test_a_published_split_quarantines_what_no_list_names(tmp_path: Path, settings: dict[str, Any]) -> None:
+    names = [f"{part}{n}" for part in ("train", "valid", "test", "") for n in range(2)]
+    lines = [f"{name or 'none'}.wav,{name[:-1] if len(name) > 1 else ''},{'ab'[int(name[-1])]}" for name in names]
+    for number, line in enumerate(lines):
+        samples = np.random.default_rng(number).normal(0, 0.1, 16000)
+        soundfile.write(tmp_path / line.partition(",")[0], samples, 16000)
+    (tmp_path / "recordings.csv").write_text("\n".join(["path,split,word", *lines]))
+    published = {"by": "published", "valid_from_train": 0.0, "missing_classes": "fail"}
+    made = manifest.parse(settings | {"corpus": "table", "keep": {}, "split": published, "nuisances": []}, "here")
+    built = build(made, tmp_path, tmp_path / "out", max_bad=0.5)
+    assert built.header.counts == {"train": 2, "valid": 2, "test": 2}
+    assert {entry["reason"] for entry in quarantine(built.folder)} == {"in no published part"}
+    assert built.header.left_out == {"unlabelled": 2}
+
+
+def test_waveforms_under_several_labels_are_listed_and_kept_on_one_side(
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "made" / "speech_commands"
+    shutil.copytree(digits, corpus)
+    taken = {split: next(row for row in rows(dataset) if row["split"] == split) for split in ("train", "test")}
+    other = next(
+        row
+        for row in rows(dataset)
+        if row["split"] == "train" and row["attribute.word"] != taken["test"]["attribute.word"]
+    )
+    shutil.copy(corpus / taken["test"]["path"], corpus / other["path"])
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    assert built.header.duplicates == {"waveforms": 1, "recordings": 2, "with_several_labels": 1}
+    with (built.folder / "duplicates.csv").open() as file:
+        listed = list(csv.DictReader(file))
+    assert {(row["id"], row["split"]) for row in listed} == {
+        (taken["test"]["recording"], "test"),
+        (other["recording"], "left out"),
+    }
+    assert len({row["waveform"] for row in listed}) == 1
+    assert (
+        "1 waveforms occur in 2 files, 1 of them under several values of word"
+        in (built.folder / "README.md").read_text()
+    )
+
+
+def test_quiet_recordings_are_left_out_by_the_rule_of_the_manifest(
+    digits: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "made" / "speech_commands"
+    shutil.copytree(digits, corpus)
+    quiet = corpus / "one/00000000_nohash_0.wav"
+    soundfile.write(quiet, soundfile.read(quiet)[0] * 0.01, 16000)
+    settings["quiet"] = {"measure": "largest_sample", "drop_at_most": 0.05}
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    assert built.header.left_out == {"dropped": 1}
+    assert quarantine(built.folder)[0]["reason"].startswith("largest sample 0.00")

@@ -89,7 +89,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         (
             ("split",),
             {"by": "published", "train": 1},
-            r"split\.train: unknown key \(known here: by, valid_from_train\)",
+            r"split\.train: unknown key \(known here: by, missing_classes, valid_from_train\)",
         ),
         (("balance",), {"by": "word", "method": "x"}, r"yaml: balance\.method: got 'x', expected .*'cap' \(by, at\)"),
         (("balance",), {"by": "word"}, r"yaml: balance\.method: key is missing; expected every"),
@@ -102,7 +102,7 @@ def test_a_missing_key_is_named(key: str) -> None:
             r"speech_level_dbfs: got 'loud', expected a number of dBFS or 'leave'; ",
         ),
         (("noise", "level_dbfs"), {"one": [1]}, r"level_dbfs\.one: unknown key \(known here: one_of\)"),
-        (("noise", "level_dbfs"), -20, r"level_dbfs: got -20, expected an interval .* or \{one_of"),
+        (("noise", "level_dbfs"), -20, r"level_dbfs: got -20, expected an interval .* \{one_of.* or \{each_of"),
         (("seed",), 1.5, r"seed: got 1\.5, .*integer"),
     ],
 )
@@ -124,24 +124,10 @@ def test_an_unknown_name_lists_the_shipped_ones() -> None:
         manifest.load("gsc_wrods")
 
 
-@pytest.mark.parametrize(
-    ("name", "digest"),
-    [
-        ("arabic_digit_by_speaker", "344818ed"),
-        ("arabic_speaker", "1b673d8d"),
-        ("fsdd_digit_by_speaker", "c9465c96"),
-        ("fsdd_speaker", "576b281c"),
-        ("gsc_words_clean", "cd390e63"),
-        ("gsc_words_high_noise", "40d424a0"),
-        ("gsc_words_high_noise_as_released", "32cbef27"),
-        ("gsc_words_low_noise", "2cc3ca7d"),
-        ("gsc_words_low_noise_as_released", "b09a7921"),
-        ("synth_speaker", "cf56c9c3"),
-        ("synth_word_by_speaker", "f66e62f5"),
-    ],
-)
-def test_a_shipped_manifest_stays_the_dataset_it_was(name: str, digest: str) -> None:
-    assert manifest.load(name).folder == f"{name}-{digest}"
+def test_shipped_manifests_stay_the_datasets_they_were() -> None:
+    # a change here is a change of somebody's dataset: it is made on purpose, in this list and in the change log
+    pinned = (Path(__file__).parent / "shipped_digests.txt").read_text().split()
+    assert [manifest.load(name).folder for name in SHIPPED] == pinned
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,33 @@ def test_settings_that_make_no_sense_are_refused(bad):
 
 def test_whole_seconds_may_be_written_without_a_point():
     assert Cut(length_s=4, hop_s=4, shorter="drop", tail="drop").length_s == 4.0
+
+
+def one(where):
+    return Cut(length_s=0.4, hop_s=where, shorter="pad_end", tail="overlap")
+
+
+def test_one_at_start_takes_the_first_segment_and_no_tail():
+    assert places(pieces(ramp(1_000), one("one_at_start"))) == [(1, 400)]
+    assert places(pieces(ramp(100), one("one_at_start"))) == [(1, 100)]
+
+
+@given(samples=st.integers(401, 3_000), seed=st.integers(0, 2**32))
+def test_one_at_random_is_one_whole_segment_of_the_recording(samples, seed):
+    (segment,) = cut(RECORDING, ramp(samples), one("one_at_random"), RATE_HZ, seed)
+    assert segment.content == (0, 400)
+    np.testing.assert_array_equal(segment.samples, ramp(samples)[segment.start : segment.start + 400])
+
+
+def test_one_at_random_reaches_both_ends_and_depends_on_seed_and_recording_alone():
+    starts = [cut(RECORDING, ramp(403), one("one_at_random"), RATE_HZ, seed)[0].start for seed in range(200)]
+    assert set(starts) == {0, 1, 2, 3}
+    assert starts == [cut(RECORDING, ramp(403), one("one_at_random"), RATE_HZ, seed)[0].start for seed in range(200)]
+    other = Recording("another", "made", "zero/a.wav")
+    assert starts != [cut(other, ramp(403), one("one_at_random"), RATE_HZ, seed)[0].start for seed in range(200)]
+
+
+def test_one_at_random_pads_what_is_shorter():
+    (segment,) = cut(RECORDING, ramp(100), one("one_at_random"), RATE_HZ, 1)
+    assert segment.content == (0, 100)
+    assert segment.start == 0

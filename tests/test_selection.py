@@ -1,10 +1,12 @@
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.stages.selection import Cap, Undersample, balance, keep
+from at_data.stages.selection import Cap, MostFrequent, Undersample, balance, keep
 
 
 def made(**counts: int) -> list[Recording]:
@@ -17,20 +19,72 @@ def words(recordings: list[Recording]) -> Counter[str]:
 
 def test_keep_holds_to_every_attribute() -> None:
     recordings = [Recording(f"{w}{s}", "made", "x", {"word": w, "sex": s}) for w in "ab" for s in "fm"]
-    assert [r.id for r in keep(recordings, {"word": ["a"], "sex": ["m"]})] == ["am"]
+    assert [r.id for r in keep(recordings, {"word": ("a",), "sex": ("m",)}).recordings] == ["am"]
 
 
 def test_keep_without_wishes_keeps_all() -> None:
-    assert len(keep(made(a=2, b=3), {})) == 5
+    assert len(keep(made(a=2, b=3), {}).recordings) == 5
 
 
-def test_a_recording_without_the_attribute_is_left_out() -> None:
-    assert keep([*made(a=1), Recording("x", "made", "x")], {"word": ["a"]}) == made(a=1)
+def test_a_recording_that_cannot_be_judged_is_unlabelled_and_one_of_another_value_is_not_asked_for() -> None:
+    unknown = Recording("x", "made", "x", {"sex": "f"})
+    other = Recording("y", "made", "y", {"sex": "m"})
+    labelled = [Recording("a", "made", "a", {"word": "a", "sex": "f"})]
+    found = keep([*labelled, unknown, other], {"sex": ("f",), "word": ("a",)})
+    assert found.recordings == labelled
+    assert found.unlabelled == {"x": "word"}
+
+
+def test_a_recording_without_a_needed_attribute_is_unlabelled() -> None:
+    found = keep([*made(a=1), Recording("x", "made", "x")], {}, needed=("word",))
+    assert found.recordings == made(a=1)
+    assert found.unlabelled == {"x": "word"}
+
+
+def test_an_attribute_that_nothing_has_is_an_error_that_lists_the_others() -> None:
+    with pytest.raises(ManifestError, match=r"mood: no recording has 'mood'; expected attributes of the corpus: word"):
+        keep(made(a=1), {}, needed=("mood",))
 
 
 def test_a_misspelt_value_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ManifestError, match=r"no recording has seven.*expected.*a, b"):
-        keep(made(a=1, b=1), {"word": ["a", "seven"]})
+        keep(made(a=1, b=1), {"word": ("a", "seven")})
+
+
+def test_values_can_be_merged_under_a_new_name() -> None:
+    found = keep(made(happy=2, excited=3, sad=1, bored=4), {"word": {"happy": ("happy", "excited"), "low": ("sad",)}})
+    assert words(found.recordings) == {"happy": 5, "low": 1}
+    assert [r.id for r in found.recordings] == ["happy0", "happy1", "excited0", "excited1", "excited2", "sad0"]
+
+
+def test_a_value_cannot_be_merged_into_two() -> None:
+    with pytest.raises(ManifestError, match=r"keep\.word: 'a' becomes both 'x' and 'y'"):
+        keep(made(a=1), {"word": {"x": ("a",), "y": ("a",)}})
+
+
+def stretches(**lengths_s: list[float]) -> list[Recording]:
+    return [
+        Recording(f"{word}{number}", "made", "x", {"word": word}, 0.0, length_s)
+        for word, held in lengths_s.items()
+        for number, length_s in enumerate(held)
+    ]
+
+
+def test_the_most_frequent_are_counted_among_stretches_of_fitting_length() -> None:
+    wish = MostFrequent(most_frequent=2, shortest_s=0.1, longest_s=1.0)
+    spoken = stretches(a=[0.5, 0.5, 0.5], b=[0.5, 0.1, 2.0], c=[2.0, 2.0, 2.0, 2.0, 0.5], d=[0.05] * 9)
+    assert words(keep(spoken, {"word": wish}).recordings) == {"a": 3, "b": 2}
+
+
+def test_of_equally_frequent_values_the_first_in_the_alphabet_stay() -> None:
+    wish = MostFrequent(most_frequent=2, shortest_s=0.0, longest_s=1.0)
+    assert words(keep(made(c=2, b=2, a=2), {"word": wish}).recordings) == {"a": 2, "b": 2}
+
+
+@given(st.permutations(made(a=3, b=2, c=2, d=1)))
+def test_what_is_most_frequent_does_not_depend_on_the_order(shuffled: list[Recording]) -> None:
+    wish = MostFrequent(most_frequent=2, shortest_s=0.0, longest_s=1.0)
+    assert words(keep(shuffled, {"word": wish}).recordings) == {"a": 3, "b": 2}
 
 
 def test_cap_limits_each_value_and_leaves_small_ones_alone() -> None:

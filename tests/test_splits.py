@@ -115,7 +115,7 @@ def test_the_published_split_is_taken_as_published() -> None:
         for part in ("train", "valid", "test")
         for r in (Recording(f"{part}{q.id}", "made", q.path, q.attributes, published_split=part) for q in crossed(4, 2))
     ]
-    assigned = assign(recordings, Published(by="published", valid_from_train=0), 1, "word")
+    assigned = assign(recordings, Published(by="published", valid_from_train=0, missing_classes="fail"), 1, "word")
     assert all(assigned[r.id] == r.published_split for r in recordings)
 
 
@@ -125,16 +125,47 @@ def test_a_published_split_without_valid_takes_it_from_train_alone() -> None:
         for part in ("train", "test")
         for q in crossed(20, 2)
     ]
-    assigned = assign(recordings, Published(by="published", valid_from_train=0.25), 1, "word")
+    assigned = assign(recordings, Published(by="published", valid_from_train=0.25, missing_classes="fail"), 1, "word")
     assert Counter(assigned.values()) == {"train": 30, "valid": 10, "test": 40}
     assert all(assigned[r.id] == "test" for r in recordings if r.published_split == "test")
 
 
 def test_a_recording_without_published_split_is_refused() -> None:
     with pytest.raises(ManifestError, match="no published split"):
-        assign(crossed(4, 2), Published(by="published", valid_from_train=0), 1, "word")
+        assign(crossed(4, 2), Published(by="published", valid_from_train=0, missing_classes="fail"), 1, "word")
 
 
 def test_group_names_join_what_is_kept_whole() -> None:
     assert group_names(crossed(1, 1), fractions(("word", "speaker"))) == ["w0/s0"]
     assert group_names(crossed(1, 1), fractions("random")) == [""]
+
+
+def published(train: str, valid: str, test: str) -> list[Recording]:
+    parts = {"train": train, "valid": valid, "test": test}
+    return [
+        Recording(f"{part}/{word}{number}", "made", "x", {"word": word}, published_split=part)
+        for part, held in parts.items()
+        for number, word in enumerate(held)
+    ]
+
+
+def test_a_published_part_may_lack_classes_where_the_manifest_allows_it() -> None:
+    rule = Published(by="published", valid_from_train=0, missing_classes="allow")
+    assert Counter(assign(published("aabb", "a", "b"), rule, 1, "word").values()) == {"train": 4, "valid": 1, "test": 1}
+    with pytest.raises(ManifestError, match="the published valid split has no b"):
+        assign(published("aabb", "a", "ab"), rule.model_copy(update={"missing_classes": "fail"}), 1, "word")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"), [(("aa", "ab", "ab"), "train split has no b"), (("ab", "", "ab"), "valid")]
+)
+def test_no_permission_covers_an_empty_part_or_a_class_nobody_trains(parts: tuple[str, str, str], message: str) -> None:
+    rule = Published(by="published", valid_from_train=0, missing_classes="allow")
+    with pytest.raises(ManifestError, match=message):
+        assign(published(*parts), rule, 1, "word")
+
+
+def test_without_a_target_only_the_shares_count() -> None:
+    recordings = [Recording(str(n), "made", "x", {"voice": f"v{n % 10}"}) for n in range(100)]
+    assigned = assign(recordings, fractions("voice", 0.7, 0.2, 0.1), 1, None)
+    assert Counter(assigned.values()) == {"train": 70, "valid": 20, "test": 10}

@@ -12,7 +12,7 @@ from at_data.build import publish, work
 from at_data.build.estimate import Estimate, estimate
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool, locked, unusable
-from at_data.build.sift import Sifted, sift
+from at_data.build.sift import Sifted, refuse_too_bad, sift
 from at_data.errors import ShardError
 from at_data.files import settle, write_whole
 from at_data.manifest import Manifest
@@ -74,6 +74,8 @@ def build(
         made = plan(manifest, source, noise_source)
         if final.exists():
             return Built(final, _same(final, made), fresh=False)
+        # known before anything is read, so told before anything is read
+        refuse_too_bad(made.unlabelled, len(made.recordings) + len(made.unlabelled), max_bad, source)
         folder = out / (manifest.folder + PARTIAL)
         try:
             (folder / "parts").mkdir(parents=True, exist_ok=True)
@@ -157,8 +159,9 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     scale = publish.scale_of(train, made.manifest.scaling.kind)
     hashes = _finish_shards(folder, publish.finish_tasks(made, sifted, scale), pool, progress)
     proof = _proof(made, sifted)
+    duplicates = publish.write_duplicates(folder / "duplicates.csv", made, sifted)
     files = _write_tables(folder, made, sifted, proof)
-    header = publish.header(made, sifted, hashes, scale, files)
+    header = publish.header(made, sifted, hashes, scale, duplicates, files)
     (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
     headers.write(folder, header)
     return header
@@ -200,12 +203,12 @@ def _proof(made: Plan, sifted: Sifted) -> list[leaks.Line]:
 
 
 def _write_tables(folder: Path, made: Plan, sifted: Sifted, proof: Sequence[leaks.Line]) -> dict[str, str]:
-    """SHA-256 of every table beside the shards, once it is written."""
+    """SHA-256 of every table beside the shards, once all are written."""
     publish.write_index(folder / "index.parquet", made, sifted)
     publish.write_splits(folder / "splits.csv", made, sifted)
     publish.write_leaks(folder / "leaks.json", proof)
     publish.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
-    names = ("index.parquet", "leaks.json", "quarantine.jsonl", "splits.csv")
+    names = ("duplicates.csv", "index.parquet", "leaks.json", "quarantine.jsonl", "splits.csv")
     return {name: shards.sha256(folder / name) for name in names}
 
 

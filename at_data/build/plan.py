@@ -7,10 +7,11 @@ from pathlib import Path
 from types import ModuleType
 
 from at_data import corpora, seeds, shards
-from at_data.errors import CorpusError, ManifestError
+from at_data.build.chosen import listed, selected
+from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
-from at_data.stages import leaks, noise, selection, spectra, splits
+from at_data.stages import leaks, mixtures, noise, selection, spectra, splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Plan:
     corpus: ModuleType
     root: Path
     recordings: tuple[Recording, ...]
+    unlabelled: tuple[Mapping[str, str], ...]
+    warnings: tuple[str, ...]
     assigned: Mapping[str, str]
     groups: Mapping[str, str]
     proof: tuple[leaks.Line, ...]
@@ -66,20 +69,28 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     """
     shards.check_compression(manifest.store.compression)
     module = corpora.load(manifest.corpus)
-    recordings = _listed(module, source)
-    recordings = _selected(recordings, manifest)
-    assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
-    groups = splits.group_names(recordings, manifest.split)
+    everything = listed(module, source)
+    warnings = tuple(corpora.other_counts(module, everything))
+    recordings, unlabelled = selected(everything, manifest)
+    pool = _noise_pool(manifest, noise_source)
     promised = splits.kept_whole(manifest.split)
+    if isinstance(manifest.noise, noise.Task):
+        assert pool is not None, "a noise task has noise"
+        recordings, assigned = _mixtures(manifest, manifest.noise, recordings, pool)
+        promised = (*promised, mixtures.SPEECH, mixtures.NOISE)
+    else:
+        assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
+    groups = splits.group_names(recordings, manifest.split)
     attributes = _vocabulary(recordings)
     _check_attributes(manifest, attributes)
-    pool = _noise_pool(manifest, noise_source)
     root = corpora.root(module, source)
     return Plan(
         manifest=manifest,
         corpus=module,
         root=root,
         recordings=tuple(recordings),
+        unlabelled=tuple(unlabelled),
+        warnings=warnings,
         assigned=assigned,
         groups=dict(zip((r.id for r in recordings), groups, strict=True)),
         # a corpus that names no identities has those the manifest calls nuisances
@@ -87,39 +98,21 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         attributes=attributes,
         tasks=_tasks(manifest, root, recordings, assigned, pool),
         noise=pool,
-        listing=_listing(recordings, assigned, pool),
+        listing=_listing(recordings, unlabelled, assigned, pool),
     )
 
 
-def _listed(module: ModuleType, source: Path) -> list[Recording]:
-    recordings = list(module.recordings(source))
-    seen: set[str] = set()
-    for recording in recordings:
-        if not recording.path.isprintable():
-            raise CorpusError(
-                source,
-                f"a file is called {recording.path!a}",
-                "names in UTF-8 and without control characters",
-                "rename it",
-            )
-        if recording.id in seen:
-            raise CorpusError(
-                source, f"two recordings with the id {recording.id}", "ids that differ", "rename one of the files"
-            )
-        seen.add(recording.id)
-    return recordings
-
-
-def _selected(recordings: list[Recording], manifest: Manifest) -> list[Recording]:
-    recordings = selection.keep(recordings, manifest.keep)
-    if manifest.balance != "none":
-        recordings = selection.balance(recordings, manifest.balance, manifest.seed)
-    if manifest.subset != "none":
-        outer = splits.assign(recordings, manifest.subset.split, manifest.seed, manifest.subset.target)
-        recordings = [recording for recording in recordings if outer[recording.id] == manifest.subset.part]
-    if not recordings:
-        raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
-    return recordings
+def _mixtures(
+    manifest: Manifest, task: noise.Task, speech: list[Recording], pool: NoisePool
+) -> tuple[list[Recording], dict[str, str]]:
+    """Mixtures of a noise task and their splits: speech and noise files are divided before anything is mixed."""
+    assigned = splits.assign(speech, manifest.split, manifest.seed, None)
+    by_split = {split: [r for r in speech if assigned[r.id] == split] for split in splits.SPLITS}
+    total = task.hours * 3600 / manifest.segment.length_s / noise.levels(task)
+    numbers = {split: round(total * len(members) / len(speech)) for split, members in by_split.items()}
+    made = mixtures.mixtures(by_split, pool.by_split, task.label, numbers, manifest.seed)
+    recordings = sorted((r for members in made.values() for r in members), key=lambda r: r.id)
+    return recordings, {r.id: split for split, members in made.items() for r in members}
 
 
 def _vocabulary(recordings: Sequence[Recording]) -> dict[str, list[str]]:
@@ -159,7 +152,9 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> NoisePool | No
             "add --noise-source DIR",
         )
     module = corpora.load(manifest.noise.corpus)
-    found = selection.keep(_listed(module, noise_source), manifest.noise.keep)
+    found = selection.keep(
+        listed(module, noise_source), {name: tuple(values) for name, values in manifest.noise.keep.items()}
+    ).recordings
     by_split = noise.assign_noise(found, manifest.noise.split, manifest.seed)
     return NoisePool(corpora.root(module, noise_source), {name: tuple(files) for name, files in by_split.items()})
 
@@ -190,13 +185,20 @@ def _tasks(
     return tuple(tasks)
 
 
-def _listing(recordings: Sequence[Recording], assigned: Mapping[str, str], pool: NoisePool | None) -> str:
+def _listing(
+    recordings: Sequence[Recording],
+    unlabelled: Sequence[Mapping[str, str]],
+    assigned: Mapping[str, str],
+    pool: NoisePool | None,
+) -> str:
     """Digest of what was listed: the same source, unpacked anywhere, has the same."""
     digest = hashlib.sha256()
     for r in recordings:
         digest.update(
             f"{r.id}\t{r.path}\t{r.start_s}\t{r.length_s}\t{sorted(r.attributes.items())}\t{assigned[r.id]}\n".encode()
         )
+    for entry in unlabelled:
+        digest.update(f"unlabelled\t{entry['id']}\t{entry['reason']}\n".encode())
     for split, files in sorted(pool.by_split.items()) if pool else ():
         for r in files:
             digest.update(f"noise\t{split}\t{r.id}\t{r.path}\n".encode())

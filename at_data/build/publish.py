@@ -3,7 +3,7 @@
 import csv
 import json
 import platform
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from at_data import headers, shards
 from at_data.build.plan import Plan
 from at_data.build.sift import Kept, Sifted
 from at_data.build.work import Finish, Row
+from at_data.recordings import Recording
 from at_data.stages import leaks, spectra, splits
 
 LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
@@ -64,7 +65,12 @@ def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[
 
 
 def header(
-    plan: Plan, sifted: Sifted, hashes: Sequence[str], scale: spectra.Scale, files: Mapping[str, str]
+    plan: Plan,
+    sifted: Sifted,
+    hashes: Sequence[str],
+    scale: spectra.Scale,
+    duplicates: Mapping[str, int],
+    files: Mapping[str, str],
 ) -> headers.Header:
     """Header of the finished dataset, with the hashes of its shards and of the files beside them.
 
@@ -98,6 +104,7 @@ def header(
         class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},
         hours={name: count * manifest.segment.length_s / 3600 for name, count in counts.items()},
         left_out=_count(sifted.left_out),
+        duplicates=dict(duplicates),
         noise=_noise_summary([item.row for kept in items for item in kept]),
         shards=[
             headers.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
@@ -197,6 +204,33 @@ def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
 def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
     """`leaks.json`: the proof, a line for every pair of splits and key."""
     path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+
+
+def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
+    """`duplicates.csv`: every recording whose waveform another file of the source has too; counts of what is in it.
+
+    Stretches that are the same by design (mixtures of one sentence) are no duplicates.
+    """
+    target = plan.manifest.target
+    groups: defaultdict[str, list[Recording]] = defaultdict(list)
+    for recording in plan.recordings:
+        if recording.id in sifted.waveforms:
+            groups[sifted.waveforms[recording.id]].append(recording)
+    held = {item.recording.id for kept in sifted.items for item in kept}
+    counts = {"waveforms": 0, "recordings": 0, "with_several_labels": 0}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("waveform", "id", "path", target, "split"))
+        for waveform, members in sorted(groups.items()):
+            if len({(recording.path, recording.start_s) for recording in members}) == 1:
+                continue
+            counts["waveforms"] += 1
+            counts["recordings"] += len(members)
+            counts["with_several_labels"] += len({recording.attributes[target] for recording in members}) > 1
+            for r in members:
+                split = plan.assigned[r.id] if r.id in held else "left out"
+                writer.writerow((waveform, r.id, r.path, r.attributes[target], split))
+    return counts
 
 
 def write_quarantine(path: Path, left_out: Iterable[Mapping[str, str]]) -> None:

@@ -1,6 +1,6 @@
 """Summaries of what was read -> the items that stay, and why the others do not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Sifted:
 
     items: list[list[Kept]]
     waveforms: dict[str, str]
-    left_out: list[dict[str, str]]
+    left_out: list[Mapping[str, str]]
 
 
 def sift(plan: Plan, summaries: Sequence[Summary], max_bad: float, quarantine: Path) -> Sifted:
@@ -40,8 +40,11 @@ def sift(plan: Plan, summaries: Sequence[Summary], max_bad: float, quarantine: P
     Raises CorpusError when more than a share of `max_bad` is bad (`quarantine` is the list to look into), when the
     manifest has shared waveforms end the build, and when a split lost a class.
     """
-    left_out = [entry for summary in summaries for entry in summary.left_out]
-    _refuse_too_bad(left_out, len(plan.recordings), max_bad, quarantine)
+    left_out: list[Mapping[str, str]] = [
+        *plan.unlabelled,
+        *(entry for summary in summaries for entry in summary.left_out),
+    ]
+    refuse_too_bad(left_out, len(plan.recordings) + len(plan.unlabelled), max_bad, quarantine)
     waveforms = _waveforms(plan, summaries)
     dropped = _duplicates(plan, waveforms)
     left_out += [
@@ -71,13 +74,14 @@ def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:
     return found
 
 
-def _refuse_too_bad(left_out: Sequence[dict[str, str]], total: int, max_bad: float, quarantine: Path) -> None:
-    bad = {entry["recording"]: entry for entry in left_out if entry["kind"] == "bad"}
+def refuse_too_bad(left_out: Sequence[Mapping[str, str]], total: int, max_bad: float, where: Path) -> None:
+    """CorpusError where more than a share of `max_bad` of all recordings cannot be used or is not labelled."""
+    bad = {entry["recording"]: entry for entry in left_out if entry["kind"] in {"bad", "unlabelled"}}
     if len(bad) > max_bad * total:
         first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in list(bad.values())[:3])
         raise CorpusError(
-            quarantine,
-            f"{len(bad)} of {total} recordings are bad ({first})",
+            where,
+            f"{len(bad)} of {total} recordings are bad or not labelled ({first})",
             f"at most {max_bad:.2%}",
             "mend or remove them and run the same command again, or allow more with --max-bad",
         )
@@ -99,17 +103,19 @@ def _duplicates(plan: Plan, waveforms: dict[str, str]) -> dict[str, str]:
 
 
 def _refuse_lost_class(plan: Plan, items: Sequence[Sequence[Kept]], quarantine: Path) -> None:
-    """The plan brought every class into every split; so must what could be read."""
+    """Every class the plan brought into a split must still be there in what could be read."""
     target = plan.manifest.target
+    planned: dict[str, set[str]] = {task.split: set() for task in plan.tasks}
     held: dict[str, set[str]] = {task.split: set() for task in plan.tasks}
     for task, kept in zip(plan.tasks, items, strict=True):
+        planned[task.split].update(recording.attributes[target] for recording in task.recordings)
         held[task.split].update(item.recording.attributes[target] for item in kept)
     for split, found in held.items():
-        lost = [name for name in plan.attributes[target] if name not in found]
+        lost = sorted(planned[split] - found)
         if lost:
             raise CorpusError(
                 quarantine,
                 f"of {target} {', '.join(lost[:10])} nothing usable is left in {split}",
-                "every class in every split",
+                "every class that was planned for a split",
                 "mend those recordings, keep fewer classes, or give that split a larger share",
             )

@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from at_data import seeds, shards
 from at_data.build.plan import Task
 from at_data.errors import AudioError, CorpusError
 from at_data.recordings import Recording, Segment
-from at_data.stages import audio, noise, segments, spectra
+from at_data.stages import audio, mixtures, noise, quiet, segments, spectra
 
 BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
 REDRAWS = 16  # placements tried before a noise is called silent
@@ -160,33 +160,40 @@ def items(
     rate = settings.audio.sample_rate_hz
     samples, from_hz = audio.decode(task.root / recording.path, recording)
     hashes[recording.id] = audio.waveform_hash(samples, from_hz)
-    cut = segments.cut(recording, audio.resample(samples, from_hz, settings.audio), settings.segment, rate)
+    resampled = audio.resample(samples, from_hz, settings.audio)
+    faint = None if settings.quiet == "keep" or not resampled.size else quiet.reason(resampled, settings.quiet)
+    cut = [] if faint else segments.cut(recording, resampled, settings.segment, rate, settings.seed)
     if not cut:
-        reason = f"shorter than {settings.segment.length_s:g} s"
+        reason = faint or f"shorter than {settings.segment.length_s:g} s"
         left_out.append({"id": recording.id, "recording": recording.id, "kind": "dropped", "reason": reason})
     for piece in cut:
-        segment = piece
-        if settings.noise != "none":
-            try:
-                segment = _noisy(task, settings.noise, piece)
-            except AudioError as error:
-                left_out.append(_bad(piece.id, recording, error))
-                continue
-        yield segment, spectra.magnitude(segment.samples, settings.stft, rate)
+        for segment in _noisy(task, settings.noise, piece, left_out) if settings.noise != "none" else (piece,):
+            yield segment, spectra.magnitude(segment.samples, settings.stft, rate)
 
 
-def _noisy(task: Task, mix: noise.Mix, segment: Segment) -> Segment:
-    """The segment with noise: drawn for its id alone, and drawn again while what was drawn is silent."""
+def _noisy(task: Task, mix: noise.Mix, segment: Segment, left_out: list[dict[str, str]]) -> Iterator[Segment]:
+    """The segment with noise, at every level asked for: drawn for its id alone, and again while it is silent."""
     assert task.noise_root is not None, "a plan that mixes noise has a folder of it"
     audio_settings = task.manifest.audio
     dice = seeds.generator(task.manifest.seed, "noise", segment.id)
+    noises = _own_noise(task, segment.recording) if isinstance(mix, noise.Task) else task.noises
     for _ in range(REDRAWS):
-        placement = noise.draw(dice, mix, task.noises)
+        placement = noise.draw(dice, mix, noises)
         waveform = _noise_waveform(task.noise_root, placement.noise, audio_settings)
         excerpt = noise.excerpt(waveform, placement, mix, segment.samples.size, audio_settings.sample_rate_hz)
         if not noise.silent(excerpt):
             break
-    return noise.mix(segment, excerpt, placement, mix)
+    placements = noise.at_levels(placement, mix)
+    for number, placed in enumerate(placements):
+        item = replace(segment, index=segment.index * len(placements) + number)
+        try:
+            yield noise.mix(item, excerpt, placed, mix)
+        except AudioError as error:
+            left_out.append(_bad(item.id, segment.recording, error))
+
+
+def _own_noise(task: Task, recording: Recording) -> list[Recording]:
+    return [found for found in task.noises if found.id == recording.attributes[mixtures.NOISE]]
 
 
 class _Waveforms:

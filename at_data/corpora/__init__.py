@@ -19,13 +19,14 @@ manifest's matter whether it can be used. Hidden files (`.DS_Store`, `._a.wav`) 
 
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from at_data.errors import CorpusError
+from at_data.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,22 @@ def root(module: ModuleType, source: Path) -> Path:
 def find(name: str, sources: Path) -> Path | None:
     """Folder of a corpus among those in `sources`, by the names it unpacks to; None where there is none."""
     return next((sources / folder for folder in load(name).UNPACKS_TO if (sources / folder).is_dir()), None)
+
+
+def other_counts(module: ModuleType, recordings: Sequence[Recording]) -> Iterator[str]:
+    """A line for every published count that these recordings of the corpus do not have."""
+    for count in module.COUNTS:
+        members = [
+            recording.attributes
+            for recording in recordings
+            if (count.of is None or count.of in recording.attributes)
+            and all(recording.attributes.get(name) == value for name, value in count.where.items())
+        ]
+        here = len({attributes.get(count.distinct) for attributes in members}) if count.distinct else len(members)
+        if members and here not in count.numbers:
+            what = f"values of {count.distinct}" if count.distinct else "recordings"
+            among = "".join(f", {name} {value}" for name, value in count.where.items())
+            yield f"{here:,} {what} here{among}; published: {' or '.join(f'{number:,}' for number in count.numbers)}"
 
 
 def walk(root: Path, *suffixes: str) -> Iterator[str]:

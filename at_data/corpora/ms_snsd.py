@@ -21,7 +21,7 @@ CITATION = (
     "C. K. A. Reddy, E. Beyrami, J. Pool, R. Cutler, S. Srinivasan, J. Gehrke, 'A Scalable Noisy Speech Dataset and "
     "Online Subjective Test Framework', Interspeech 2019"
 )
-GROUPS = ("speaker",)
+GROUPS = ("voice",)
 UNPACKS_TO = ("MS-SNSD",)
 COUNTS: tuple[Count, ...] = ()
 ARCHIVES: tuple[Archive, ...] = ()
@@ -47,8 +47,8 @@ EXAMPLE: dict[str, Any] = {
         "noise_train/AirConditioner_10.wav": None,
     },
     "recordings": (
-        _example("clean_test/clnsp1.wav", "test"),
-        _example("clean_train/p234_001.wav", "train", speaker="p234"),
+        _example("clean_test/clnsp1.wav", "test", voice="clnsp1"),
+        _example("clean_train/p234_001.wav", "train", speaker="p234", voice="p234"),
         _example("noise_test/NeighborSpeaking_2.wav", "test", noise_type="NeighborSpeaking"),
         _example("noise_test/Neighbor_4.wav", "test", noise_type="NeighborSpeaking"),
         _example("noise_train/AirConditioner_10.wav", "train", noise_type="AirConditioner"),
@@ -60,7 +60,8 @@ def recordings(root: Path) -> Iterator[Recording]:
     """Recordings of an MS-SNSD folder, in order of path; any of its four folders may be absent.
 
     Attributes: kind (noise, clean), folder, noise_type (of noise: the name before `_`), speaker (of clean speech: the
-    name before `_`, where it has one). Published split: train or test, by folder. CorpusError where no wav is found.
+    name before `_`, where it has one), voice (the speaker, or the file where its speaker is not known). Published
+    split: train or test, by folder. CorpusError where no wav is found.
     """
     need_folder(root)
     paths = sorted(
@@ -83,6 +84,8 @@ def recordings(root: Path) -> Iterator[Recording]:
         attributes = {"kind": kind, "folder": folder}
         if kind == "noise":
             attributes["noise_type"] = SPELLINGS.get(prefix, prefix)
-        elif mark:
-            attributes["speaker"] = prefix
+        else:
+            attributes["voice"] = prefix
+            if mark:
+                attributes["speaker"] = prefix
         yield Recording(path.rpartition(".")[0], "ms_snsd", path, attributes, published_split=split)

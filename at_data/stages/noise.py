@@ -37,21 +37,31 @@ class OneOf(BaseModel):
     one_of: Annotated[tuple[Decibels, ...], Field(min_length=1, strict=False)]
 
 
+class EachOf(BaseModel):
+    """Values in dB, every one of them: a segment becomes one item at each, with the same stretch of noise."""
+
+    model_config = SETTINGS
+
+    each_of: Annotated[tuple[Decibels, ...], Field(min_length=1, strict=False)]
+
+
 Interval = Annotated[tuple[Decibels, Decibels], Field(strict=False)]
 
 
 def _span_branch(value: object) -> str | None:
+    if isinstance(value, EachOf) or (isinstance(value, dict) and "each_of" in value):
+        return "<each_of>"
     if isinstance(value, (dict, OneOf)):
         return "<one_of>"
     return "<interval>" if isinstance(value, (list, tuple)) else None
 
 
 Span = Annotated[
-    Annotated[Interval, Tag("<interval>")] | Annotated[OneOf, Tag("<one_of>")],
+    Annotated[Interval, Tag("<interval>")] | Annotated[OneOf, Tag("<one_of>")] | Annotated[EachOf, Tag("<each_of>")],
     Discriminator(
         _span_branch,
         custom_error_type="no_branch",
-        custom_error_message="expected an interval [lowest, highest] in dB or {one_of: [...]}",
+        custom_error_message="expected an interval [lowest, highest] in dB, {one_of: [...]} or {each_of: [...]}",
     ),
 ]
 
@@ -92,7 +102,8 @@ class Mix(BaseModel):
 
     `keep` lists the attribute values of the noise corpus that are used; empty for all. The level of the noise is
     either its own (`level_dbfs`) or relative to the speech (`snr_db`): an interval `[lo, hi]` in which every dB is
-    equally likely, or `{one_of: [...]}`. `speech_level_dbfs` is the level speech is brought to, or `leave`.
+    equally likely, `{one_of: [...]}`, or `{each_of: [...]}`. `speech_level_dbfs` is the level speech is brought to, or
+    `leave`.
 
     Levels are dBFS RMS: 20 log10(rms), with full scale 1. A full-scale square is at 0 dBFS, a full-scale sine at
     -3.01. The speech is measured where the segment holds it, not over its padding; the noise over the segment.
@@ -127,14 +138,25 @@ class Mix(BaseModel):
         return self
 
 
+class Task(Mix):
+    """Noise that is what the task asks for: the attribute `label` of the noise becomes the recording's.
+
+    `hours` of mixtures are made, all their levels counted: every split has as many of each label, speech and noise
+    files drawn among its own. The manifest's `split` divides the speech.
+    """
+
+    label: str = Field(min_length=1)
+    hours: float = Field(gt=0, allow_inf_nan=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """What the dice said for one segment: the noise, where in it (0 its start, 1 its end), and one of two levels."""
 
     noise: Recording
     position: float
-    level_dbfs: float | None
-    snr_db: float | None
+    level_dbfs: float | None = None
+    snr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +197,24 @@ def draw(generator: np.random.Generator, mix: Mix, noises: Sequence[Recording]) 
     Called again with the same generator it draws anew: for when the excerpt of the first draw is `silent`.
     """
     which, position, share = generator.random(3).tolist()
-    span = mix.level_dbfs if mix.snr_db is None else mix.snr_db
-    assert span is not None, "Mix holds exactly one of the two"
-    level = span.one_of[int(share * len(span.one_of))] if isinstance(span, OneOf) else _between(*span, share)
-    return Placement(
-        noise=noises[int(which * len(noises))],
-        position=position if mix.offset == "random" else 0.0,
-        level_dbfs=level if mix.snr_db is None else None,
-        snr_db=None if mix.snr_db is None else level,
-    )
+    span = _span(mix)
+    if isinstance(span, EachOf):
+        level = span.each_of[0]
+    else:
+        level = span.one_of[int(share * len(span.one_of))] if isinstance(span, OneOf) else _between(*span, share)
+    return _at(Placement(noises[int(which * len(noises))], position if mix.offset == "random" else 0.0), mix, level)
+
+
+def at_levels(placement: Placement, mix: Mix) -> list[Placement]:
+    """The placement as it was drawn, or once at each level where the manifest wants them all."""
+    span = _span(mix)
+    return [_at(placement, mix, level) for level in span.each_of] if isinstance(span, EachOf) else [placement]
+
+
+def levels(mix: Mix) -> int:
+    """Items that one segment becomes: as many as there are levels where the manifest wants them all, else one."""
+    span = _span(mix)
+    return len(span.each_of) if isinstance(span, EachOf) else 1
 
 
 def excerpt(
@@ -298,6 +329,18 @@ def _sizes(files: int, shares: Shares) -> tuple[int, int]:
 
 def _most(types: Mapping[str, Sequence[str]]) -> int:
     return max(map(len, types.values()), default=0)
+
+
+def _span(mix: Mix) -> tuple[float, float] | OneOf | EachOf:
+    span = mix.level_dbfs if mix.snr_db is None else mix.snr_db
+    assert span is not None, "Mix holds exactly one of the two"
+    return span
+
+
+def _at(placement: Placement, mix: Mix, level: float) -> Placement:
+    if mix.snr_db is None:
+        return replace(placement, level_dbfs=level)
+    return replace(placement, snr_db=level)
 
 
 def _between(low: float, high: float, share: float) -> float:

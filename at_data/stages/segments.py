@@ -1,11 +1,12 @@
 """A waveform as segments of equal length: cut and padded."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from at_data import seeds
 from at_data.errors import ManifestError
 from at_data.recordings import Recording, Segment, samples_in
 
@@ -13,7 +14,8 @@ from at_data.recordings import Recording, Segment, samples_in
 class Cut(BaseModel):
     """Where segments start, how long they are, and what becomes of what does not fit.
 
-    Segments start every `hop_s`. Less than `length_s` makes them overlap; more skips what lies between them.
+    Segments start every `hop_s`. Less than `length_s` makes them overlap; more skips what lies between them. In place
+    of seconds, `one_at_start` takes the first segment and no other, `one_at_random` one from a random place.
 
     `shorter` is for recordings shorter than a segment: `pad_end` puts zeros after them, `pad_center` on both sides
     (the odd one after), `drop` makes no segment of them.
@@ -26,15 +28,22 @@ class Cut(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     length_s: float = Field(gt=0, allow_inf_nan=False)
-    hop_s: float = Field(gt=0, allow_inf_nan=False)
+    hop_s: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False), Tag("<seconds>")]
+        | Annotated[Literal["one_at_start", "one_at_random"], Tag("<one>")],
+        Discriminator(lambda value: "<one>" if isinstance(value, str) else "<seconds>"),
+    ]
     shorter: Literal["pad_end", "pad_center", "drop"]
     tail: Literal["drop", "overlap", "pad"]
 
 
-def cut(recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sample_rate_hz: int) -> list[Segment]:
+def cut(
+    recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sample_rate_hz: int, seed: int = 0
+) -> list[Segment]:
     """Segments of a waveform in time order, each exactly `samples_in(length_s)` long, no stretch twice.
 
-    Segments without padding are views of the waveform. An empty waveform gives none.
+    Segments without padding are views of the waveform. An empty waveform gives none. The seed and the recording's id
+    decide where `one_at_random` is: every place where the segment fits is equally likely.
 
     Raises
     ------
@@ -51,7 +60,10 @@ def cut(recording: Recording, samples: Float32[np.ndarray, "time"], cut: Cut, sa
     """
     length, _ = _grid(cut, sample_rate_hz)
     segments = []
-    for index, start in enumerate(_starts(samples.size, cut, sample_rate_hz)):
+    starts = _starts(samples.size, cut, sample_rate_hz)
+    if cut.hop_s == "one_at_random" and samples.size > length:
+        starts = [int(seeds.generator(seed, "segment", recording.id).integers(samples.size - length + 1))]
+    for index, start in enumerate(starts):
         stretch = samples[start : start + length]
         content = (0, length)
         if stretch.size < length:
@@ -65,6 +77,8 @@ def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
     length, hop = _grid(cut, sample_rate_hz)
     if n_samples < length:
         return [0] if n_samples and cut.shorter != "drop" else []
+    if isinstance(cut.hop_s, str):
+        return [0]
     starts = list(range(0, n_samples - length + 1, hop))
     following = starts[-1] + hop
     # Nothing is over when the last segment reaches the end, or when the end lies in the gap that a long hop skips.
@@ -75,10 +89,11 @@ def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
 
 def _grid(cut: Cut, sample_rate_hz: int) -> tuple[int, int]:
     """Samples in a segment, and from one start to the next."""
-    length, hop = samples_in(cut.length_s, sample_rate_hz), samples_in(cut.hop_s, sample_rate_hz)
+    length = samples_in(cut.length_s, sample_rate_hz)
+    hop = length if isinstance(cut.hop_s, str) else samples_in(cut.hop_s, sample_rate_hz)
     if length and hop:
         return length, hop
-    key, value = ("length_s", cut.length_s) if not length else ("hop_s", cut.hop_s)
+    key, value = ("hop_s", cut.hop_s) if length else ("length_s", cut.length_s)
     expected = f"at least one sample at {sample_rate_hz} Hz"
     raise ManifestError(f"segment.{key}", f"{value} s", expected, "make it longer")
 

@@ -1,14 +1,59 @@
 """Recordings of a corpus -> the Recordings a manifest asks for."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, PositiveInt, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from at_data import seeds
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
+
+
+class MostFrequent(BaseModel):
+    """The values of an attribute that most recordings have; of equally frequent ones the first in the alphabet.
+
+    Counted are the recordings that every other line of `keep` lets pass and whose length, where the corpus tells it, is
+    from `shortest_s` to `longest_s`; recordings of another length are not kept.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    most_frequent: PositiveInt
+    shortest_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    longest_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "MostFrequent":
+        if self.shortest_s >= self.longest_s:
+            raise ValueError(f"shortest_s is {self.shortest_s:g}, longest_s {self.longest_s:g}, expected less than it")
+        return self
+
+
+def _wish(value: object) -> str | None:
+    """Which kind of wish a value is, so that only that one says what is wrong."""
+    if isinstance(value, MostFrequent) or (isinstance(value, dict) and "most_frequent" in value):
+        return "<most_frequent>"
+    if isinstance(value, dict):
+        return "<merged>"
+    return "<values>" if isinstance(value, (list, tuple)) else None
+
+
+Values = Annotated[tuple[str, ...], Field(min_length=1)]
+Wish = Annotated[
+    Annotated[Values, Tag("<values>")]
+    | Annotated[dict[str, Values], Field(min_length=1), Tag("<merged>")]
+    | Annotated[MostFrequent, Tag("<most_frequent>")],
+    Discriminator(
+        _wish,
+        custom_error_type="no_branch",
+        custom_error_message=(
+            "expected a list of values, a mapping of new value to the values it stands for, or a mapping of "
+            "most_frequent, shortest_s, longest_s"
+        ),
+    ),
+]
 
 
 class Cap(BaseModel):
@@ -49,32 +94,122 @@ Balance = Annotated[
 ]
 
 
-def keep(recordings: Iterable[Recording], wanted: Mapping[str, Sequence[str]]) -> list[Recording]:
-    """Recordings whose attributes all have a wanted value, in the order given.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Recordings a manifest asks for, and those of which it cannot be said: id -> attribute that is missing."""
 
-    Raises ManifestError when a wanted value occurs nowhere: a misspelt one would otherwise shrink a task in silence.
+    recordings: list[Recording]
+    unlabelled: dict[str, str]
+
+
+def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Collection[str] = ()) -> Kept:
+    """Recordings whose attributes all have a wanted value, in the order given; merged values are renamed.
+
+    A recording with an unwanted value is not asked for. One that lacks an attribute that `wanted` or `needed` names,
+    and has no unwanted value, is unlabelled: nobody can say whether it belongs.
+
+    Raises
+    ------
+    ManifestError
+        A wanted value occurs nowhere (a misspelt one would otherwise shrink a task in silence), a value is merged into
+        two, or no recording has an attribute at all.
+
     """
-    sets = {name: frozenset(values) for name, values in wanted.items()}
-    seen: dict[str, set[str]] = {name: set() for name in wanted}
-    kept = []
+    names = {attribute: _renaming(attribute, wish) for attribute, wish in wanted.items()}
+    seen: dict[str, set[str]] = {attribute: set() for attribute in (*names, *needed)}
+    others: set[str] = set()
+    kept, unlabelled = [], {}
     for recording in recordings:
-        values = {name: recording.attributes.get(name) for name in sets}
-        for name, value in values.items():
-            if value is not None:
-                seen[name].add(value)
-        if all(value in sets[name] for name, value in values.items()):
-            kept.append(recording)
-    for name, values_wanted in wanted.items():
-        absent = [value for value in values_wanted if value not in seen[name]]
+        attributes = recording.attributes
+        others.update(attributes)
+        for attribute, values in seen.items():
+            if attribute in attributes:
+                values.add(attributes[attribute])
+        new, lacking = _fits(recording, names, wanted)
+        if new is None:
+            continue
+        lacking = lacking or next((attribute for attribute in needed if attribute not in attributes), None)
+        if lacking:
+            unlabelled[recording.id] = lacking
+        else:
+            kept.append(replace(recording, attributes={**attributes, **new}) if new else recording)
+    _refuse_absent(names, needed, seen, others)
+    for attribute, wish in wanted.items():
+        if isinstance(wish, MostFrequent):
+            kept = _most_frequent(kept, attribute, wish)
+    return Kept(kept, unlabelled)
+
+
+Renaming = dict[str, str]  # value in the corpus -> value in the dataset; empty where every value will do
+
+
+def _renaming(attribute: str, wish: Wish) -> Renaming:
+    if isinstance(wish, MostFrequent):
+        return {}
+    if not isinstance(wish, dict):
+        return {value: value for value in wish}
+    renaming: Renaming = {}
+    for new, values in wish.items():
+        for value in values:
+            if renaming.setdefault(value, new) != new:
+                raise ManifestError(
+                    f"keep.{attribute}",
+                    f"'{value}' becomes both '{renaming[value]}' and '{new}'",
+                    "each value in one place",
+                    "take one of the two away",
+                )
+    return renaming
+
+
+def _fits(
+    recording: Recording, names: Mapping[str, Renaming], wanted: Mapping[str, Wish]
+) -> tuple[Renaming | None, str | None]:
+    """What merging renames, None where the recording is not asked for; and an attribute it lacks."""
+    new: Renaming = {}
+    lacking = None
+    for attribute, renaming in names.items():
+        value = recording.attributes.get(attribute)
+        wish = wanted[attribute]
+        if value is None:
+            lacking = lacking or attribute
+        elif isinstance(wish, MostFrequent):
+            length_s = recording.length_s
+            if length_s is not None and not wish.shortest_s <= length_s <= wish.longest_s:
+                return None, None
+        elif value not in renaming:
+            return None, None
+        elif renaming[value] != value:
+            new[attribute] = renaming[value]
+    return new, lacking
+
+
+def _refuse_absent(
+    names: Mapping[str, Renaming], needed: Collection[str], seen: Mapping[str, set[str]], others: Collection[str]
+) -> None:
+    for attribute, renaming in names.items():
+        absent = [value for value in renaming if value not in seen[attribute]]
         if absent:
-            found = ", ".join(sorted(seen[name])[:40]) or "no value at all"
+            found = ", ".join(sorted(seen[attribute])[:40]) or "no value at all"
             raise ManifestError(
-                f"keep.{name}",
+                f"keep.{attribute}",
                 f"no recording has {', '.join(absent)}",
                 f"values that occur in the corpus: {found}",
                 "check the spelling, or whether the whole corpus was unpacked",
             )
-    return kept
+    for attribute in (*names, *needed):
+        if not seen[attribute]:
+            raise ManifestError(
+                attribute,
+                f"no recording has '{attribute}'",
+                f"attributes of the corpus: {', '.join(sorted(others)) or 'none'}",
+                "choose among those, or check whether the whole corpus was unpacked",
+            )
+
+
+def _most_frequent(recordings: list[Recording], attribute: str, wish: MostFrequent) -> list[Recording]:
+    counts = Counter(recording.attributes[attribute] for recording in recordings)
+    chosen = {value for value, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[: wish.most_frequent]}
+    return [recording for recording in recordings if recording.attributes[attribute] in chosen]
 
 
 def balance(recordings: Sequence[Recording], rule: Cap | Undersample, seed: int) -> list[Recording]:

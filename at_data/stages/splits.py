@@ -59,17 +59,22 @@ class Fractions(BaseModel):
             raise ValueError(f"train + valid + test is {total:g}, expected 1")
         if self.by == "published":
             raise ValueError(
-                "a published split has no fractions: leave train, valid and test out, add valid_from_train"
+                "a published split has no fractions: leave train, valid and test out, add valid_from_train and "
+                "missing_classes"
             )
         return self
 
 
 class Published(BaseModel):
-    """The split the corpus publishes; where it has no valid part, that share of train, drawn at random."""
+    """The split the corpus publishes; where it has no valid part, that share of train, drawn at random.
+
+    `missing_classes` is for classes that train has and the published valid or test part lacks: `fail`, or `allow`.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     by: Literal["published"]
     valid_from_train: Annotated[float, Field(ge=0, lt=1)]
+    missing_classes: Literal["fail", "allow"]
 
 
 def _branch(value: object) -> str | None:
@@ -83,7 +88,9 @@ Split = Annotated[
     Discriminator(
         _branch,
         custom_error_type="no_branch",
-        custom_error_message="expected a mapping of by, train, valid, test, or of by: published and valid_from_train",
+        custom_error_message=(
+            "expected a mapping of by, train, valid, test, or of by: published, valid_from_train and missing_classes"
+        ),
         custom_error_context={"key": "by"},
     ),
 ]
@@ -96,10 +103,11 @@ def kept_whole(split: Split) -> tuple[str, ...]:
     return (split.by,) if isinstance(split.by, str) else split.by
 
 
-def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str) -> dict[str, str]:
+def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str | None) -> dict[str, str]:
     """Split of every recording id.
 
     Every class of `target` comes into every split that has a share, or ManifestError says which is missing where.
+    Without a target only the shares count.
     """
     if isinstance(split, Published):
         return _published(recordings, split, seed, target)
@@ -110,7 +118,7 @@ def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str
             "a target whose classes stand in every split",
             "split by another attribute, or at random",
         )
-    labels = _codes(recordings, target, "target")
+    labels = _codes(recordings, target, "target") if target else np.zeros(len(recordings), np.int64)
     groups = _components(recordings, kept_whole(split))
     sizes = np.bincount(groups)
     covers = np.zeros((len(sizes), labels.max(initial=-1) + 1), bool)
@@ -118,7 +126,7 @@ def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str
     fractions = np.array([split.train, split.valid, split.test])
     chosen = _deal(sizes, covers, fractions, seed)
     if chosen is None:
-        raise _uncovered(recordings, groups, target, covers, fractions, seed)
+        raise _uncovered(recordings, groups, target or "recording", covers, fractions, seed)
     return {r.id: SPLITS[chosen[g]] for r, g in zip(recordings, groups.tolist(), strict=True)}
 
 
@@ -217,7 +225,7 @@ def _uncovered(
     sizes = np.bincount(groups)
     order = seeds.generator(seed, "split", "0").permutation(len(sizes))
     chosen = _deal_once(sizes, order, fractions * sizes.sum())
-    classes = sorted({recording.attributes[target] for recording in recordings})
+    classes = sorted({recording.attributes.get(target, "") for recording in recordings})
     parts = int((fractions > 0).sum())
     scarce = [name for name, n in zip(classes, covers.sum(axis=0).tolist(), strict=True) if n < parts]
     lacks = [
@@ -234,8 +242,9 @@ def _uncovered(
     )
 
 
-def _published(recordings: Sequence[Recording], split: Published, seed: int, target: str) -> dict[str, str]:
-    _codes(recordings, target, "target")
+def _published(recordings: Sequence[Recording], split: Published, seed: int, target: str | None) -> dict[str, str]:
+    if target:
+        _codes(recordings, target, "target")
     without = [recording.id for recording in recordings if recording.published_split is None]
     if without:
         raise ManifestError(
@@ -250,21 +259,24 @@ def _published(recordings: Sequence[Recording], split: Published, seed: int, tar
         order = seeds.generator(seed, "split", "valid_from_train").permutation(len(train))
         for number in order[: round(split.valid_from_train * len(train))].tolist():
             assigned[train[number]] = "valid"
-    _refuse_missing_classes(recordings, assigned, target)
+    _refuse_missing_classes(recordings, assigned, target, may_lack=split.missing_classes == "allow")
     return assigned
 
 
-def _refuse_missing_classes(recordings: Sequence[Recording], assigned: Mapping[str, str], target: str) -> None:
+def _refuse_missing_classes(
+    recordings: Sequence[Recording], assigned: Mapping[str, str], target: str | None, *, may_lack: bool
+) -> None:
     found: dict[str, set[str]] = {name: set() for name in SPLITS}
     for recording in recordings:
-        found[assigned[recording.id]].add(recording.attributes[target])
+        found[assigned[recording.id]].add(recording.attributes[target] if target else "recording")
     classes = set().union(*found.values())
     for name, present in found.items():
-        if present != classes:
+        if not present or (present != classes and not (may_lack and name != "train")):
             absent = ", ".join(sorted(classes - present)[:10])
             raise ManifestError(
                 "split",
-                f"the published {name} split has no {absent}",
-                "every class in every split",
-                "keep fewer classes, set valid_from_train, or split by fractions",
+                f"the published {name} split has no {absent if present else 'recording'}",
+                "every class in every split" if present else "recordings in every split",
+                "unpack the whole corpus, keep fewer classes, set valid_from_train or missing_classes, or split by "
+                "fractions",
             )

@@ -1,0 +1,141 @@
+"""ESC-50: fifty kinds of everyday sounds, cut from field recordings of Freesound, five seconds each at 44.1 kHz.
+
+2,000 clips: 50 categories x 40, in five major categories (animals, natural, human, interior, exterior). Layout:
+`audio/<fold>-<source>-<take>-<target>.wav` and a row for each in `meta/esc50.csv`; a source is one upload to Freesound,
+from which several takes may come. Five folds are published for cross-validation, and no source stands in two. The table
+marks the clips that are in ESC-10 too. Its authors warn that some recordings of a category were band-limited alike
+before they were uploaded. Licence: CC BY-NC 3.0; the clips of ESC-10 CC BY 3.0.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.errors import CorpusError
+from at_data.recordings import Recording
+
+LICENCE = "CC BY-NC 3.0; the clips of ESC-10 CC BY 3.0"
+SOURCE = "GitHub repository karolpiczak/ESC-50"
+CITATION = "K. J. Piczak, 'ESC: Dataset for Environmental Sound Classification', ACM Multimedia 2015"
+GROUPS = ("source", "fold")
+UNPACKS_TO = ("ESC-50", "ESC-50-master")
+COUNTS = (Count((2_000,), of="category"), Count((50,), distinct="category"))
+ARCHIVES: tuple[Archive, ...] = ()
+ACCESS = ""
+
+NAME = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-(?P<take>[A-Z])-\d+")
+TABLE = "meta/esc50.csv"
+# attribute -> column
+COLUMNS = {"category": "category", "fold": "fold", "esc10": "esc10", "source": "src_file", "take": "take"}
+MAJOR = ("animals", "natural", "human", "interior", "exterior")  # of targets 0 to 9, 10 to 19 ...
+CLASSES = 50
+
+
+def _example(path: str, **attributes: str) -> Recording:
+    return Recording(path.removesuffix(".wav"), "esc50", path, attributes)
+
+
+EXAMPLE: dict[str, Any] = {
+    "files": {
+        "README.md": "ESC-50",
+        "meta/esc50.csv": (
+            "filename,fold,target,category,esc10,src_file,take\n"
+            "1-100032-A-0.wav,1,0,dog,True,100032,A\n"
+            "5-99-B-36.wav,5,36,vacuum_cleaner,False,99,B\n"
+        ),
+        "audio/.DS_Store": "what a file system left behind",
+        "audio/1-100032-A-0.wav": None,
+        "audio/1-7-A-0.wav": None,
+        "audio/5-99-B-36.wav": None,
+        "audio/street.wav": None,
+    },
+    "recordings": (
+        _example(
+            "audio/1-100032-A-0.wav",
+            category="dog",
+            major_category="animals",
+            fold="1",
+            source="100032",
+            take="A",
+            esc10="True",
+        ),
+        _example("audio/1-7-A-0.wav", fold="1", source="7", take="A"),
+        _example(
+            "audio/5-99-B-36.wav",
+            category="vacuum_cleaner",
+            major_category="interior",
+            fold="5",
+            source="99",
+            take="B",
+            esc10="False",
+        ),
+        _example("audio/street.wav"),
+    ),
+}
+
+
+def recordings(root: Path) -> Iterator[Recording]:
+    """Recordings of an ESC-50 folder, in order of path.
+
+    Attributes: category, major_category, fold (1 to 5), esc10 (True, False), source (the clip's number at Freesound),
+    take. A wav file without a row has the fold, source and take of its name; a row whose file is absent is yielded all
+    the same. CorpusError where no file follows the naming rule, or the table is absent or says something else.
+    """
+    need_folder(root)
+    home = root / "audio"
+    found = {path: NAME.fullmatch(path[: -len(".wav")]) for path in walk(home, ".wav")} if home.is_dir() else {}
+    if not any(found.values()):
+        raise CorpusError(
+            root,
+            f"{len(found)} wav files in audio/, none of ESC-50",
+            "audio/<fold>-<source>-<take>-<target>.wav",
+            "point at the folder that holds audio/ and meta/",
+        )
+    rows = _rows(root / TABLE)
+    for name in sorted(found.keys() | rows.keys()):
+        parts = found.get(name)
+        path = f"audio/{name}"
+        attributes = rows.get(name) or (parts.groupdict() if parts else {})
+        yield Recording(path[: -len(".wav")], "esc50", path, attributes)
+
+
+def _rows(file: Path) -> dict[str, dict[str, str]]:
+    """File name -> attributes, of the table."""
+    lines = csv.reader(text_of(file).splitlines(), strict=True)
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        header = next(lines, [])
+        missing = sorted({"filename", "target", *COLUMNS.values()} - set(header))
+        if missing:
+            raise CorpusError(
+                f"{file}, line 1",
+                f"no column {', '.join(missing)}",
+                "columns filename,fold,target,category,esc10,src_file,take",
+                "restore the original file",
+            )
+        for cells in lines:
+            if cells:
+                row = dict(zip(header, cells, strict=False))
+                rows[row["filename"]] = _attributes(f"{file}, line {lines.line_num}", row, len(cells) == len(header))
+    except csv.Error as error:
+        raise CorpusError(
+            f"{file}, line {lines.line_num}", f"cannot be read ({error})", "a CSV file", "restore the original file"
+        ) from error
+    return rows
+
+
+def _attributes(where: str, row: dict[str, str], whole: bool) -> dict[str, str]:
+    """Attributes of a row; CorpusError where it is cut off or its target is none of the fifty."""
+    target = row.get("target", "")
+    if not (whole and row["filename"].endswith(".wav") and target.isdecimal() and int(target) < CLASSES):
+        raise CorpusError(
+            where,
+            f"got {','.join(row.values())!a}",
+            f"a wav file, and a target from 0 to {CLASSES - 1}, in a row as long as the first",
+            "restore the original file",
+        )
+    known = {name: row[column] for name, column in COLUMNS.items() if row[column]}
+    return {**known, "major_category": MAJOR[int(target) * len(MAJOR) // CLASSES]}

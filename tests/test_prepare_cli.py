@@ -165,20 +165,51 @@ def test_an_interrupt_while_starting_is_130_too() -> None:
     assert done.stderr == "at-prepare: interrupted; the same command carries on where this one stopped\n"
 
 
-def test_datasets_builds_what_is_there_and_says_what_is_not(
-    digits: Path, noises: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sources = tmp_path / "sources"
-    sources.mkdir()
-    (sources / "free-spoken-digit-dataset" / "recordings").mkdir(parents=True)
+def lay_out_sources(folder: Path, digits: Path) -> Path:
+    """Folder of corpora that holds one: the Free Spoken Digit Dataset."""
+    (folder / "free-spoken-digit-dataset" / "recordings").mkdir(parents=True)
     for number, path in enumerate(sorted(digits.glob("*/*.wav"))):
         name = f"{number % 10}_speaker{number // 10 % 6}_{number // 60}.wav"
-        shutil.copy(path, sources / "free-spoken-digit-dataset" / "recordings" / name)
-    (sources / "MS-SNSD").symlink_to(noises)
+        shutil.copy(path, folder / "free-spoken-digit-dataset" / "recordings" / name)
+    return folder
+
+
+def test_datasets_builds_what_is_there_and_says_how_to_get_the_rest(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = lay_out_sources(tmp_path / "sources", digits)
     assert run(monkeypatch, "datasets", "--sources", sources, "--out", tmp_path / "out", "--workers", 1) == 0
     built = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()}
     assert built == {"fsdd_digit_by_speaker", "fsdd_speaker"}
     said = capsys.readouterr().err
-    assert "gsc: no speech_commands" in said
-    assert "CC BY 4.0" in said
+    for name, module in ((name, corpora.load(name)) for name in corpora.names()):
+        missing = bool(module.UNPACKS_TO) and name != "fsdd"
+        assert (f"{name}: not found, no folder {' or '.join(module.UNPACKS_TO)} in {sources}" in said) == missing
+        if missing:
+            assert f"from {module.SOURCE}; licence {module.LICENCE}" in said
+            assert f"at-prepare fetch {name} --to {sources}" in said or module.ACCESS in said
     assert "synth_digits" not in said
+
+
+def test_datasets_goes_on_after_a_corpus_that_is_only_half_there_and_exits_one(
+    digits: Path, noises: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = lay_out_sources(tmp_path / "sources", digits)
+    (sources / "MS-SNSD").symlink_to(noises)  # noise without speech cannot make the noise task
+    (sources / "speech_commands").mkdir()
+    assert run(monkeypatch, "datasets", "--sources", sources, "--out", tmp_path / "out", "--workers", 1) == 1
+    assert {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()} == {
+        "fsdd_digit_by_speaker",
+        "fsdd_speaker",
+    }
+    said = capsys.readouterr().err
+    assert "ms_snsd_noise_type: keep.folder: no recording has clean_train" in said
+    assert "gsc_words_clean: " in said
+
+
+def test_plan_warns_of_other_counts_than_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20)
+    assert run(monkeypatch, "plan", "gsc_words_clean", "--source", corpus) == 0
+    assert "warning: gsc: 400 recordings here; published: 105,829 or 64,721" in capsys.readouterr().err

@@ -122,11 +122,15 @@ def _speakers(file: Path) -> dict[str, dict[str, str]]:
     """Speaker -> attributes."""
     try:
         table = json.loads(text_of(file))
-        return {name: _facts(facts) for name, facts in table.items()}
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise CorpusError(
-            file, f"cannot be read ({error})", "a JSON object of one object per speaker", "restore the original file"
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _broken(file, f"cannot be read ({error})") from error
+    if not isinstance(table, dict) or not all(isinstance(facts, dict) for facts in table.values()):
+        raise _broken(file, "holds something else")
+    return {name: _facts(facts) for name, facts in table.items()}
+
+
+def _broken(file: Path, came: str) -> CorpusError:
+    return CorpusError(file, came, "a JSON object of one object per speaker", "restore the original file")
 
 
 def _facts(facts: Mapping[str, object]) -> dict[str, str]:

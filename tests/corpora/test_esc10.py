@@ -61,7 +61,7 @@ def test_ten_categories_become_a_dataset_whose_folds_stay_whole(tmp_path: Path) 
     assert verify(built.folder) == []
     rows = pq.read_table(built.folder / "index.parquet").to_pylist()
     assert Counter(row["split"] for row in rows) == {"train": 30, "valid": 10, "test": 10}
-    assert len({(row["fold"], row["split"]) for row in rows}) == 5
+    assert len({(row["attribute.fold"], row["split"]) for row in rows}) == 5
 
 
 @pytest.mark.real

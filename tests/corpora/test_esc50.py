@@ -112,8 +112,8 @@ def test_fifty_categories_become_a_dataset_whose_folds_stay_whole(tmp_path: Path
     built = build(manifest.load("esc50_class"), corpus, tmp_path / "out")
     assert verify(built.folder) == []
     rows = pq.read_table(built.folder / "index.parquet").to_pylist()
-    assert len({row["category"] for row in rows if row["split"] == "test"}) == 50
-    assert sorted(split for _, split in {(row["fold"], row["split"]) for row in rows}) == [
+    assert len({row["attribute.category"] for row in rows if row["split"] == "test"}) == 50
+    assert sorted(split for _, split in {(row["attribute.fold"], row["split"]) for row in rows}) == [
         "test",
         "train",
         "train",

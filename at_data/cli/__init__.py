@@ -1,0 +1,60 @@
+"""`at-prepare`: corpora of recordings in, task datasets out."""
+
+import sys
+
+import click
+
+from at_data import __version__, corpora
+from at_data.cli import building, getting, looking
+from at_data.errors import AtError
+
+
+class Commands(click.Group):
+    """The commands below, and one for every corpus that shipped manifests build."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, those of corpora last."""
+        return [*super().list_commands(ctx), *building.by_corpus()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Command of that name, made on the spot for a corpus."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name in corpora.names() and cmd_name in (shipped := building.by_corpus()):
+            return building.corpus_command(cmd_name, shipped[cmd_name])
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="at-prepare")
+def cli() -> None:
+    """Turn corpora of recordings into task datasets.
+
+    A manifest says what is built, flags say where and how fast. Begin with `at-prepare list`.
+    """
+
+
+for command in (
+    looking.list_,
+    building.plan,
+    building.build,
+    building.datasets,
+    looking.verify,
+    looking.show,
+    getting.synth,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run `at-prepare`; what a user can mend ends in one paragraph and exit 2, an interrupt in 130."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except AtError as error:
+        click.echo(f"at-prepare: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,164 @@
+"""The commands that plan and build datasets."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from at_data import corpora
+from at_data import manifest as manifests
+from at_data.cli.options import FOLDER, JSON, MAX_BAD, NOISE, OUT, SOURCE, WORKERS
+from at_data.errors import AtError, ManifestError
+from at_data.progress import Bar
+
+
+@click.command()
+@click.argument("manifest")
+@SOURCE
+@NOISE
+@JSON
+def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) -> None:
+    """Say what a build of MANIFEST would hold and take, reading no more than a few recordings."""
+    from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
+
+    made = builds.plan(manifests.load(manifest), source, noise_source)
+    trial = builds.estimate(made)
+    by_split = {
+        name: sum(len(t.recordings) for t in made.tasks if t.split == name) for name in ("train", "valid", "test")
+    }
+    facts = {
+        "name": made.manifest.name,
+        "folder": made.manifest.folder,
+        "recordings": len(made.recordings),
+        "by_split": by_split,
+        "classes": len(made.attributes[made.manifest.target]),
+        "shape": list(made.shape),
+        "shards": len(made.tasks),
+        **asdict(trial),
+        "unlabelled": len(made.unlabelled),
+        "warnings": list(made.warnings),
+        "leaks": [asdict(line) for line in made.proof],
+    }
+    for warning in made.warnings:
+        click.echo(f"warning: {made.manifest.corpus}: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    size = " x ".join(map(str, made.shape))
+    click.echo(f"{made.manifest.folder}: {len(made.recordings)} recordings, {facts['classes']} classes")
+    unlabelled = f"; unlabelled, left out: {len(made.unlabelled)}" if made.unlabelled else ""
+    click.echo("  " + ", ".join(f"{split} {count}" for split, count in by_split.items()) + unlabelled)
+    click.echo(f"  about {trial.items} items of {size} in {len(made.tasks)} shards, {trial.data_bytes / 1e6:.0f} MB")
+    click.echo(f"  {trial.scratch_bytes / 1e6:.0f} MB more while it is built; about {trial.core_s:.0f} s on one core")
+    for line in made.proof:
+        shared = f" ({line.shared})" if line.shared else ""
+        click.echo(f"  {' / '.join(line.splits)}: {line.key} {line.verdict}{shared}")
+
+
+@click.command()
+@click.argument("manifest")
+@SOURCE
+@OUT
+@NOISE
+@WORKERS
+@MAX_BAD
+def build(manifest: str, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float) -> None:
+    r"""Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped.
+
+    \b
+    Example: at-prepare build gsc_words_clean --source speech_commands --out datasets
+    """
+    _build_one(manifests.load(manifest), source, out, noise_source, workers, max_bad)
+
+
+@click.command()
+@click.option("--sources", required=True, type=FOLDER, help="Folder that holds the corpora, each as it unpacks.")
+@OUT
+@WORKERS
+@MAX_BAD
+@click.pass_context
+def datasets(context: click.Context, sources: Path, out: Path, workers: int, max_bad: float) -> None:
+    """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
+    failed = False
+    for corpus, names in by_corpus().items():
+        source = corpora.find(corpus, sources)
+        if source is None:
+            _say_missing(corpus, sources)
+            continue
+        for name in names:
+            made = manifests.load(name)
+            noise_source = None if made.noise == "none" else corpora.find(made.noise.corpus, sources)
+            if made.noise != "none" and noise_source is None:
+                _say_missing(made.noise.corpus, sources)
+                continue
+            try:
+                _build_one(made, source, out, noise_source, workers, max_bad)
+            except AtError as error:
+                failed = True
+                click.echo(f"{name}: {error}", err=True)
+    if failed:
+        context.exit(1)
+
+
+def by_corpus() -> dict[str, list[str]]:
+    """Shipped manifests of every corpus that has any."""
+    found: dict[str, list[str]] = {}
+    for name in manifests.shipped():
+        found.setdefault(manifests.load(name).corpus, []).append(name)
+    return found
+
+
+def corpus_command(corpus: str, names: list[str]) -> click.Command:
+    """Command that builds the shipped manifests of one corpus."""
+
+    def run(
+        source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float, only: tuple[str, ...]
+    ) -> None:
+        loaded = [manifests.load(name) for name in only or names]
+        mixing = [made.name for made in loaded if made.noise != "none"]
+        if mixing and noise_source is None:
+            raise ManifestError(
+                ", ".join(mixing),
+                "they mix noise and no noise folder was given",
+                "the folder of the noise corpus",
+                "add --noise-source DIR, or choose others with --only",
+            )
+        for made in loaded:
+            _build_one(made, source, out, noise_source, workers, max_bad)
+
+    only = click.option("--only", multiple=True, type=click.Choice(names), help="This manifest only; may be repeated.")
+    command: Callable[..., Any] = run
+    for option in (only, MAX_BAD, WORKERS, NOISE, OUT, SOURCE):
+        command = option(command)
+    text = f"Build the shipped datasets of {corpus}: {', '.join(names)}."
+    return click.command(corpus, help=text, short_help=f"Build the shipped datasets of {corpus}.")(command)
+
+
+def _build_one(
+    made: manifests.Manifest, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float
+) -> None:
+    from at_data import build as builds  # noqa: PLC0415
+
+    with Bar(made.name) as bar:
+        built = builds.build(
+            made, source, out, noise_source=noise_source, workers=workers, max_bad=max_bad / 100, progress=bar
+        )
+    counts = ", ".join(f"{split} {count}" for split, count in built.header.counts.items())
+    lost = ", ".join(f"{count} {kind}" for kind, count in built.header.left_out.items())
+    state = "built" if built.fresh else "already there"
+    click.echo(f"{built.folder}: {state}; {counts}" + (f"; left out: {lost} (see quarantine.jsonl)" if lost else ""))
+
+
+def _say_missing(corpus: str, sources: Path) -> None:
+    module = corpora.load(corpus)
+    if not module.UNPACKS_TO:
+        return  # what is made here, or listed by the user, is nowhere to be had
+    click.echo(f"{corpus}: not found, no folder {' or '.join(module.UNPACKS_TO)} in {sources}", err=True)
+    click.echo(f"    from {module.SOURCE}; licence {module.LICENCE}", err=True)
+    if module.ARCHIVES:
+        click.echo(f"    to get it: at-prepare fetch {corpus} --to {sources}", err=True)
+    if module.ACCESS:
+        click.echo(f"    {module.ACCESS}", err=True)

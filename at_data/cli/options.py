@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+import os
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+
+
+def _no_nan(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    if value != value:  # noqa: PLR0124 - only nan differs from itself
+        raise click.BadParameter("nan is no share", param=parameter)
+    return value
+
+
+SOURCE = click.option("--source", required=True, type=FOLDER, help="Folder the corpus was unpacked to.")
+OUT = click.option("--out", required=True, type=FOLDER, help="Folder that receives the dataset folder.")
+NOISE = click.option("--noise-source", type=FOLDER, help="Folder of the noise corpus, for manifests that mix noise.")
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    show_default="one per core",
+    help="Processes; their number changes no byte.",
+)
+MAX_BAD = click.option(
+    "--max-bad",
+    type=click.FloatRange(0, 100),
+    callback=_no_nan,
+    default=1.0,
+    show_default=True,
+    help="Per cent of recordings that may be bad.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")

@@ -23,18 +23,87 @@ def test_every_shipped_manifest_is_named_after_its_file_and_known_corpora(name: 
     assert made.noise == "none" or made.noise.corpus in corpora.names()
 
 
-def test_manifests_of_one_corpus_share_their_seed_and_partition() -> None:
-    # an orthogonal network must never have seen a target test item: the subset repeats the target's split to the letter
-    for orthogonal, target in (
-        ("synth_speaker", "synth_word_by_speaker"),
-        ("fsdd_speaker", "fsdd_digit_by_speaker"),
-        ("arabic_speaker", "arabic_digit_by_speaker"),
-    ):
-        speaker, word = manifest.load(orthogonal), manifest.load(target)
-        assert speaker.subset.split == word.split
-        assert (speaker.seed, speaker.keep, speaker.subset.target) == (word.seed, word.keep, word.target)
+def partners(orthogonal: manifest.Manifest) -> list[str]:
+    """Shipped manifests whose training part an orthogonal one is drawn from: recordings and split to the letter."""
+    return [
+        name
+        for name in SHIPPED
+        for target in [manifest.load(name)]
+        if target.subset == "none"
+        and (target.corpus, target.seed, target.keep, target.balance, target.target, target.split)
+        == (
+            orthogonal.corpus,
+            orthogonal.seed,
+            orthogonal.keep,
+            orthogonal.balance,
+            orthogonal.subset.target,
+            orthogonal.subset.split,
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if manifest.load(name).subset != "none"])
+def test_an_orthogonal_dataset_is_drawn_from_the_training_part_of_a_shipped_target(name: str) -> None:
+    # the partition is a function of what is compared here, so nothing the target tests on is ever trained on
+    orthogonal = manifest.load(name)
+    assert partners(orthogonal)
+    assert orthogonal.subset.part == "train"
+    assert orthogonal.target != orthogonal.subset.target
+
+
+def test_every_corpus_has_one_seed() -> None:
+    seeds = {(made.corpus, made.seed) for made in map(manifest.load, SHIPPED)}
+    assert len(seeds) == len({corpus for corpus, _ in seeds})
+
+
+def test_the_levels_of_the_paper_and_their_twins_share_one_partition() -> None:
     levels = [manifest.load(name) for name in SHIPPED if name.startswith("gsc_words")]
     assert len({(m.seed, str(m.split), str(m.keep), str(m.balance)) for m in levels}) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name.endswith("_as_released")])
+def test_a_twin_differs_from_its_dataset_and_shares_its_partition(name: str) -> None:
+    twin, faithful = manifest.load(name), manifest.load(name.removesuffix("_as_released"))
+    shared = ("corpus", "target", "subset", "seed", "split")
+    assert [getattr(twin, key) for key in shared] == [getattr(faithful, key) for key in shared]
+    changed = {key for key in type(twin).model_fields if getattr(twin, key) != getattr(faithful, key)}
+    assert changed & {"noise", "segment", "quiet"}
+
+
+PAPER = {
+    "gsc_words_clean": 1.0,
+    "gsc_words_low_noise": 1.0,
+    "gsc_words_high_noise": 1.0,
+    "ms_snsd_noise_type": 1.0,
+    "librispeech_words": 4.0,
+    "iemocap_emotion_random": 4.0,
+    "iemocap_emotion_by_speaker": 4.0,
+    "iemocap_emotion_by_session": 4.0,
+    "iemocap_emotion_1s": 1.0,
+    "iemocap_speaker": 4.0,
+    "iemocap_session": 4.0,
+    "nsynth_family": 6.0,
+    "good_sounds_goodness_random": 6.0,
+    "good_sounds_goodness_by_instrument": 6.0,
+    "good_sounds_instrument": 6.0,
+}
+
+
+@pytest.mark.parametrize(("name", "length_s"), PAPER.items())
+def test_every_dataset_of_the_paper_is_shipped_at_its_length_and_spectrum(name: str, length_s: float) -> None:
+    made = manifest.load(name)
+    assert made.segment.length_s == length_s
+    assert (made.audio.sample_rate_hz, made.stft.window) == (16000, "hamming")
+    assert (made.stft.window_s, made.stft.hop_s) == (0.016, 0.008)
+
+
+EMOTIONAL = ("crema_d", "emodb", "emovo", "ravdess", "savee", "tess")
+
+
+@pytest.mark.parametrize("corpus", EMOTIONAL)
+def test_every_emotion_corpus_has_its_target_and_its_orthogonal_dataset(corpus: str) -> None:
+    assert manifest.load(f"{corpus}_emotion_by_speaker").target == "emotion"
+    assert manifest.load(f"{corpus}_speaker").target == "speaker"
 
 
 def test_the_digest_sees_settings_and_not_how_they_are_written() -> None:

@@ -6,12 +6,14 @@ are numbers. Layout: `dataset/<keyword>/<speaker>_NO_<take>.wav`, and noise in `
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder
+from at_data.corpora import Archive, Count, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -30,6 +32,7 @@ ACCESS = ""
 DIGITS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 NAME = re.compile(r"(?P<speaker>.+)_NO_(?P<take>\d+)")
 NOISE = "background_noise"
+FOLDER, DEPTH = "dataset", 2  # keywords lie in folders of their own in this one
 TABLES = {"train": "train.csv", "valid": "val.csv", "test": "test.csv"}
 
 
@@ -63,29 +66,30 @@ def recordings(root: Path) -> Iterator[Recording]:
     has its word alone. The published split is None for what no csv file names. CorpusError where no keyword is found.
     """
     need_folder(root)
-    found = {
-        file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
-        for pattern in ("dataset/*/*", f"{NOISE}/*")
-        for file in root.glob(pattern)
-        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
-    }
-    if not any(found.values()):
-        raise CorpusError(
-            root,
-            f"{len(found)} wav files, no keyword among them",
-            "dataset/<keyword>/<speaker>_NO_<take>.wav",
-            "point at the folder that holds dataset/",
-        )
     split_of = _published(root)
-    for path, parts in sorted(found.items()):
-        word = path.split("/")[-2]
+    seen, ours = 0, False
+    for path in walk(root, ".wav"):
+        parents = path.split("/")[:-1]
+        if parents != [NOISE] and (len(parents) != DEPTH or parents[0] != FOLDER):
+            continue
+        seen += 1
+        word = intern(parents[-1])
+        parts = NAME.fullmatch(path[path.rindex("/") + 1 : -len(".wav")])
+        ours = ours or bool(parts)
         attributes = {
             "word": word,
             **({"digit": word} if word in DIGITS else {}),
             **(parts.groupdict() if parts else {}),
         }
-        item = path.rpartition(".")[0]
+        item = path[: -len(".wav")]
         yield Recording(item, "arabic_speech_commands", path, attributes, published_split=split_of.get(path))
+    if not ours:
+        raise CorpusError(
+            root,
+            f"{seen} wav files, no keyword among them",
+            f"{FOLDER}/<keyword>/<speaker>_NO_<take>.wav",
+            f"point at the folder that holds {FOLDER}/",
+        )
 
 
 def _published(root: Path) -> dict[str, str]:
@@ -100,12 +104,9 @@ def _published(root: Path) -> dict[str, str]:
 def _files(table: Path) -> list[str]:
     """Column `file` of a table."""
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            if "file" not in (rows.fieldnames or ()):
-                raise CorpusError(table, "no column 'file'", "columns file,class", "restore the original file")
-            return [row["file"] for row in rows]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(
-            table, f"cannot be read ({error})", "a CSV file in UTF-8", "restore the original file"
-        ) from error
+        rows = csv.DictReader(io.StringIO(text_of(table), newline=""))
+        if "file" not in (rows.fieldnames or ()):
+            raise CorpusError(table, "no column 'file'", "columns file,class", "restore the original file")
+        return [row["file"] for row in rows]
+    except csv.Error as error:
+        raise CorpusError(table, f"cannot be read ({error})", "a CSV file", "restore the original file") from error

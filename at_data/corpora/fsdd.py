@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder
+from at_data.corpora import Archive, Count, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -25,6 +25,7 @@ COUNTS = (Count((3_000,), of="speaker"),)
 ARCHIVES: tuple[Archive, ...] = ()
 ACCESS = ""
 
+FOLDER = "recordings"
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>.+)_(?P<take>\d+)")
 TEST_TAKES = 5  # "Recordings numbered 0-4 (inclusive) are in the test": the corpus' README
 
@@ -68,23 +69,25 @@ def recordings(root: Path) -> Iterator[Recording]:
     the naming rule has no attributes and no published split. CorpusError where none follows it.
     """
     need_folder(root)
-    found = {
-        f"recordings/{file.name}": NAME.fullmatch(file.stem)
-        for file in (root / "recordings").glob("*")
-        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
-    }
-    if not any(found.values()):
-        raise CorpusError(
-            root,
-            f"{len(found)} wav files in recordings/, none of this corpus",
-            "recordings/<digit>_<speaker>_<take>.wav",
-            "point at the folder that holds recordings/",
-        )
     speakers = _speakers(root / "metadata.json")
-    for path, parts in sorted(found.items()):
+    seen, ours = 0, False
+    for path in walk(root / FOLDER, ".wav") if (root / FOLDER).is_dir() else ():
+        if "/" in path:
+            continue
+        seen += 1
+        parts = NAME.fullmatch(path[: -len(".wav")])
+        ours = ours or bool(parts)
         attributes = {**speakers.get(parts["speaker"], {}), **parts.groupdict()} if parts else {}
         split = ("test" if int(parts["take"]) < TEST_TAKES else "train") if parts else None
-        yield Recording(path.rpartition(".")[0], "fsdd", path, attributes, published_split=split)
+        file = f"{FOLDER}/{path}"
+        yield Recording(file[: -len(".wav")], "fsdd", file, attributes, published_split=split)
+    if not ours:
+        raise CorpusError(
+            root,
+            f"{seen} wav files in {FOLDER}/, none of this corpus",
+            f"{FOLDER}/<digit>_<speaker>_<take>.wav",
+            f"point at the folder that holds {FOLDER}/",
+        )
 
 
 def _speakers(file: Path) -> dict[str, dict[str, str]]:
@@ -92,7 +95,7 @@ def _speakers(file: Path) -> dict[str, dict[str, str]]:
     if not file.is_file():
         return {}
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
+        table = json.loads(text_of(file))
         speakers = {name: {key: str(value) for key, value in facts.items()} for name, facts in table.items()}
     except (ValueError, AttributeError) as error:
         raise CorpusError(

@@ -9,9 +9,10 @@ neither is in the training part. Background noise is in no part. Licence: CC BY 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder
+from at_data.corpora import Archive, Count, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -66,24 +67,27 @@ def recordings(root: Path) -> Iterator[Recording]:
     not wav, or do not lie in a word's folder, are no recordings. CorpusError where no file follows the naming rule.
     """
     need_folder(root)
-    found = {
-        file.relative_to(root).as_posix(): NAME.fullmatch(file.stem)
-        for file in root.glob("*/*")
-        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
-    }
-    if not any(parts or path.startswith(f"{NOISE}/") for path, parts in found.items()):
+    split_of = _published(root)
+    seen, ours = 0, False
+    for path in walk(root, ".wav"):
+        word, _, file = path.partition("/")
+        if not file or "/" in file:
+            continue
+        seen += 1
+        attributes = {"word": intern(word)}
+        parts = NAME.fullmatch(file[: -len(".wav")])
+        if parts:
+            attributes |= {"speaker": intern(parts["speaker"]), "take": intern(parts["take"])}
+        ours = ours or bool(parts) or word == NOISE
+        split = None if split_of is None or word == NOISE else split_of.get(path, "train")
+        yield Recording(path[: -len(".wav")], "gsc", path, attributes, published_split=split)
+    if not ours:
         raise CorpusError(
             root,
-            f"{len(found)} wav files in its folders, none of Speech Commands",
+            f"{seen} wav files in its folders, none of Speech Commands",
             "<word>/<speaker>_nohash_<take>.wav",
             "point at the folder that holds the folders of words",
         )
-    split_of = _published(root)
-    for path, parts in sorted(found.items()):
-        word = path.partition("/")[0]
-        attributes = {"word": word, **(parts.groupdict() if parts else {})}
-        split = None if split_of is None or word == NOISE else split_of.get(path, "train")
-        yield Recording(path.rpartition(".")[0], "gsc", path, attributes, published_split=split)
 
 
 def _published(root: Path) -> dict[str, str] | None:
@@ -99,13 +103,4 @@ def _published(root: Path) -> dict[str, str] | None:
             " and ".join(LISTS.values()),
             "restore the missing list, or take both away to do without the published split",
         )
-    return {path.strip(): split for split, name in LISTS.items() for path in _lines(root / name)}
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            file, f"cannot be read ({error})", "a list of files in UTF-8", "restore the original list"
-        ) from error
+    return {path.strip(): split for split, name in LISTS.items() for path in text_of(root / name).splitlines()}

@@ -9,9 +9,10 @@ environments; in `noise_test` others of mostly the same types. Speech: some 10,8
 
 from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder
+from at_data.corpora import Archive, Count, need_folder, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -64,28 +65,26 @@ def recordings(root: Path) -> Iterator[Recording]:
     split: train or test, by folder. CorpusError where no wav is found.
     """
     need_folder(root)
-    paths = sorted(
-        f"{folder}/{file.name}"
-        for folder in FOLDERS
-        for file in (root / folder).glob("*")
-        if file.suffix.lower() == ".wav" and not file.name.startswith(".")
-    )
-    if not paths:
+    seen = 0
+    for path in walk(root, ".wav"):
+        folder, _, name = path.partition("/")
+        if folder not in FOLDERS or "/" in name:
+            continue
+        seen += 1
+        kind, split = folder.split("_")
+        prefix, mark, _ = name[: -len(".wav")].partition("_")
+        attributes = {"kind": intern(kind), "folder": intern(folder)}
+        if kind == "noise":
+            attributes["noise_type"] = intern(SPELLINGS.get(prefix, prefix))
+        else:
+            attributes["voice"] = intern(prefix)
+            if mark:
+                attributes["speaker"] = intern(prefix)
+        yield Recording(path[: -len(".wav")], "ms_snsd", path, attributes, published_split=split)
+    if not seen:
         raise CorpusError(
             root,
             "no wav file where MS-SNSD has them",
             f"at least one of the folders {', '.join(FOLDERS)}, with wav files",
             "point at the folder that holds them",
         )
-    for path in paths:
-        folder, name = path.split("/")
-        kind, split = folder.split("_")
-        prefix, mark, _ = Path(name).stem.partition("_")
-        attributes = {"kind": kind, "folder": folder}
-        if kind == "noise":
-            attributes["noise_type"] = SPELLINGS.get(prefix, prefix)
-        else:
-            attributes["voice"] = prefix
-            if mark:
-                attributes["speaker"] = prefix
-        yield Recording(path.rpartition(".")[0], "ms_snsd", path, attributes, published_split=split)

@@ -76,10 +76,20 @@ _SOUND = {
     "octave": 4,
     "pack_id": 1,
 }
-_FLUTE = {"goodness": "good-sound", "instrument": "flute", "klass": "good-sound", "player": "ann", "pitch": "C4"}
+_FLUTE = {
+    "goodness": "good-sound",
+    "klass": "good-sound",
+    "instrument": "flute",
+    "player": "ann",
+    "performance": "1",
+    "pitch": "C4",
+    "semitone": "48",
+    "reference": "1",
+}
+_CELLO = {"goodness": "several-bad-pitch", "klass": "bad-pitch bad-timbre", "instrument": "cello", "performance": "2"}
 
 
-def _example(path: str, **attributes: str) -> Recording:
+def _example(path: str, attributes: Mapping[str, str]) -> Recording:
     _, pack, microphone, _ = path.split("/")
     known = {"pack": pack, "microphone": microphone, **attributes}
     return Recording(path.removesuffix(".wav"), "good_sounds", path, known)
@@ -109,22 +119,10 @@ EXAMPLE: dict[str, Any] = {
         f"{AUDIO}/flute_ann/neumann/0.wav": None,
     },
     "recordings": (
-        _example(
-            f"{AUDIO}/cello_bob/akg/0.wav",
-            **{"goodness": "several-bad-pitch", "instrument": "cello", "klass": "bad-pitch bad-timbre"},
-            **{"performance": "2", "take": "3", "microphone_number": "1"},
-        ),
-        _example(
-            f"{AUDIO}/flute_ann/akg/0.wav",
-            **_FLUTE,
-            **{"semitone": "48", "reference": "1", "performance": "1", "take": "2", "microphone_number": "1"},
-        ),
-        _example(f"{AUDIO}/flute_ann/akg/9.wav"),
-        _example(
-            f"{AUDIO}/flute_ann/neumann/0.wav",
-            **_FLUTE,
-            **{"semitone": "48", "reference": "1", "performance": "1", "take": "1", "microphone_number": "2"},
-        ),
+        _example(f"{AUDIO}/cello_bob/akg/0.wav", {**_CELLO, "take": "3", "microphone_number": "1"}),
+        _example(f"{AUDIO}/flute_ann/akg/0.wav", {**_FLUTE, "take": "2", "microphone_number": "1"}),
+        _example(f"{AUDIO}/flute_ann/akg/9.wav", {}),
+        _example(f"{AUDIO}/flute_ann/neumann/0.wav", {**_FLUTE, "take": "1", "microphone_number": "2"}),
     ),
 }
 
@@ -229,7 +227,8 @@ def _broken(where: object, came: str) -> CorpusError:
 
 def _near(root: Path, base: Path) -> tuple[Path, ...]:
     """Folders a table may lie in: beside the audio, or one above."""
-    return (base, root) if base != root else (base, base.absolute().parent)
+    above = base.absolute()
+    return (base, root, *([above.parent] if above.name == UNPACKS_TO[0] else []))
 
 
 def _database(root: Path, base: Path) -> dict[str, Table] | None:

@@ -222,6 +222,13 @@ def test_four_emotions_are_kept_and_excited_is_not_counted_as_happy(corpus: Path
     assert found == {"neutral": 100, "angry": 100, "happy": 100, "sad": 100}
 
 
+def test_a_manifest_may_count_excited_as_happy(corpus: Path) -> None:
+    merged = {"neutral": ["neutral"], "angry": ["angry"], "happy": ["happy", "excited"], "sad": ["sad"]}
+    made = plan(small("iemocap_emotion_random", keep={"emotion": merged}), corpus)
+    found = Counter(r.attributes["emotion"] for r in made.recordings)
+    assert found == {"neutral": 100, "angry": 100, "happy": 200, "sad": 100}
+
+
 def shared(made: Plan, attribute: str) -> set[str]:
     """Verdicts of the leak proof on one attribute."""
     return {leak.verdict for leak in made.proof if leak.key == attribute}

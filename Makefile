@@ -30,7 +30,7 @@ demo: $(STAMP) ## Make a small corpus, two datasets, three networks and a report
 	@echo '[1/6] a corpus: 20 synthetic voices say ten digits; the training voices mostly keep to digits of their own'
 	at-prepare synth $(DEMO)/corpus --speakers 20 --takes 5 --correlation 0.8
 	@echo '[2/6] two datasets: which digit is said, by voices never heard in training; and which training voice says it'
-	at-prepare synth_digits --source $(DEMO)/corpus --out $(DEMO)/datasets
+	at-prepare synth_digits --source $(DEMO)/corpus --out $(DEMO)/datasets --only synth_word_by_speaker --only synth_speaker
 	@echo '[3/6] a network that knows the voices'
 	at-train fit $(DEMO)/datasets/synth_speaker-* --out $(DEMO)/runs/speaker $(DEMO_FIT)
 	@echo '[4/6] a plain network for the digits'

@@ -44,7 +44,7 @@ Nuisances named by the manifest: {nuisances}.
 `{split}`, seed {header.manifest[seed]}. What the splits share:
 
 {proof}
-
+{bias}
 ## Left out
 
 {left_out}
@@ -75,6 +75,7 @@ def card(header: Header, proof: Iterable[Line]) -> str:
         nuisances=", ".join(f"`{name}`" for name in header.nuisances) or "none",
         split=json.dumps(header.manifest["split"]),
         proof=_markdown(("splits", "key", "shared", "verdict"), lines),
+        bias=_bias_section(header),
         left_out="\n".join(f"- {kind}: {count}" for kind, count in header.left_out.items()) or "Nothing.",
         duplicates=duplicates(header),
         noise="\n".join(["", "## Noise, as measured in the items", "", *noise, ""]) if noise else "",
@@ -91,6 +92,45 @@ def duplicates(header: Header) -> str:
         f"{found['waveforms']} waveforms occur in {found['recordings']} files, {found['with_several_labels']} of them "
         f"under several values of {header.target} (see duplicates.csv)."
     )
+
+
+def bias(header: Header) -> str:
+    """What was tied together on purpose, in a sentence or two."""
+    found, manifest = header.bias, header.manifest
+    assert found is not None, "only of a dataset with a bias"
+    tied = f"{found.nuisance} predicts {found.target}"
+    if manifest["bias"] == "none":
+        part, rule = manifest["subset"]["part"], json.dumps(manifest["subset"]["bias"])
+        return f"{tied} in the dataset that these recordings are the {part} split of ({rule})."
+    rule, unused = manifest["bias"], ", ".join(f"{count} of {split}" for split, count in found.unused.items())
+    return (
+        f"{tied}, on purpose: each {found.nuisance} of train and valid favours {rule['favoured']} values of "
+        f"{found.target}, {rule['strength']:.4g} of its recordings are of those. What train leaves of the others is "
+        f"test_conflicting; test is whole. Recordings in no split any more: {unused}."
+    )
+
+
+_BIAS_TITLES = ("split", "mutual information (bits)", "Cramer's V", "share of favoured")
+
+
+def _bias_rows(header: Header) -> list[Sequence[object]]:
+    measured = header.bias.splits if header.bias else {}
+    return [
+        (
+            split,
+            f"{found['mutual_information_bits']:.3f}",
+            f"{found['cramers_v']:.3f}",
+            f"{found['favoured_share']:.3f}" if "favoured_share" in found else "-",
+        )
+        for split, found in measured.items()
+        if header.counts[split]
+    ]
+
+
+def _bias_section(header: Header) -> str:
+    if header.bias is None:
+        return ""
+    return f"\n## Bias, as measured in the items\n\n{bias(header)}\n\n{_markdown(_BIAS_TITLES, _bias_rows(header))}\n"
 
 
 def summary(header: Header, proof: Sequence[Line]) -> str:
@@ -112,6 +152,7 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
             [("splits", "key", "shared", "verdict")]
             + [(" / ".join(line.splits), line.key, str(line.shared), line.verdict) for line in proof]
         ),
+        *(["", bias(header), "", *aligned([_BIAS_TITLES, *_bias_rows(header)])] if header.bias else ()),
     ]
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ class Shard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     file: str
-    split: Literal["train", "valid", "test"]
+    split: Literal["train", "valid", "test", "test_conflicting"]
     items: int
     sha256: str
 
@@ -30,6 +30,22 @@ class MeasuredScale(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     mean: float
     std: float
+
+
+class MeasuredBias(BaseModel):
+    """How closely target and nuisance hang together in the items of each split.
+
+    `splits` holds `mutual_information_bits`, `cramers_v` and, where the bias was drawn, `favoured_share`. `favoured`
+    says which classes each value favours and `unused` how many recordings the bias leaves over, both by split; they
+    are empty where the bias is that of another dataset, which this one is a subset of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    target: str
+    nuisance: str
+    favoured: dict[str, dict[str, list[str]]]
+    unused: dict[str, int]
+    splits: dict[str, dict[str, float]]
 
 
 class Header(BaseModel):
@@ -59,6 +75,7 @@ class Header(BaseModel):
     left_out: dict[str, int]
     duplicates: dict[str, int]
     noise: dict[str, float | int] | None
+    bias: MeasuredBias | None = None
     shards: list[Shard]
     files: dict[str, str]
     versions: dict[str, str]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, T
 
 from at_data.errors import ManifestError
 from at_data.stages.audio import Audio
+from at_data.stages.bias import Bias
 from at_data.stages.noise import EachOf, Mix, OneOf
 from at_data.stages.noise import Task as NoiseTask
 from at_data.stages.quiet import Faint, Quiet
@@ -27,25 +28,6 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class Subset(_Settings):
-    """Only the recordings that another split of the same recordings gives to `part`.
-
-    A speaker dataset drawn from the training part of a word dataset's split holds no item that dataset tests on.
-    """
-
-    split: Split
-    target: str
-    part: Literal["train", "valid", "test"]
-
-
-class Store(_Settings):
-    """How items lie on disk."""
-
-    dtype: Literal["float16", "float32"]
-    recordings_per_shard: PositiveInt
-    compression: Literal["none", "zstd", "lz4"]
-
-
 def _none_or(tag: str, keys: str) -> Discriminator:
     """Choice between `none` and a mapping: only the one that was meant says what is wrong."""
 
@@ -57,6 +39,27 @@ def _none_or(tag: str, keys: str) -> Discriminator:
 
 
 _None = Annotated[Literal["none"], Tag("<none>")]
+BiasOrNone = Annotated[_None | Annotated[Bias, Tag("<bias>")], _none_or("<bias>", "with, favoured, strength")]
+
+
+class Subset(_Settings):
+    """Only the recordings that another split of the same recordings, and its bias, give to `part`.
+
+    A speaker dataset drawn from the training part of a word dataset's split holds no item that dataset tests on.
+    """
+
+    split: Split
+    bias: BiasOrNone
+    target: str
+    part: Literal["train", "valid", "test"]
+
+
+class Store(_Settings):
+    """How items lie on disk."""
+
+    dtype: Literal["float16", "float32"]
+    recordings_per_shard: PositiveInt
+    compression: Literal["none", "zstd", "lz4"]
 
 
 Noise = Annotated[
@@ -86,7 +89,7 @@ class Manifest(_Settings):
     keep: dict[str, Wish]
     nuisances: tuple[str, ...]
     balance: Balance
-    subset: Annotated[_None | Annotated[Subset, Tag("<subset>")], _none_or("<subset>", "split, target, part")]
+    subset: Annotated[_None | Annotated[Subset, Tag("<subset>")], _none_or("<subset>", "split, bias, target, part")]
     seed: Annotated[int, Field(ge=0)]
     audio: Audio
     segment: Cut
@@ -95,6 +98,7 @@ class Manifest(_Settings):
     stft: Stft
     scaling: Scaling
     split: Split
+    bias: BiasOrNone
     duplicates: Literal["drop", "fail", "keep"]
     store: Store
 
@@ -199,6 +203,7 @@ BRANCHES: dict[str, type[BaseModel]] = {
     "<each_of>": EachOf,
     "<published>": Published,
     "<fractions>": Fractions,
+    "<bias>": Bias,
 }
 
 
@@ -228,7 +233,7 @@ def _known(place: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Manifest
     for part in place:
         model = BRANCHES.get(str(part)) or _model(model, str(part))
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _model(model: type[BaseModel], key: str) -> type[BaseModel]:

@@ -13,8 +13,9 @@ LOG_EVERY_S = 10.0  # a line in a log this often
 class Bar:
     """Progress on stderr: a bar on a terminal, a line now and then in a log."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", unit: str = "item") -> None:
         self.name = name
+        self.unit = unit
         self.phase = ""
         self.bar: tqdm[Any] | None = None
         self.logged = self.began = time.monotonic()
@@ -47,6 +48,13 @@ class Bar:
         self.phase, self.first = phase, done
         self.began = self.logged = time.monotonic()
         if sys.stderr.isatty():
-            self.bar = tqdm(total=total, initial=done, desc=f"{self.name} {phase}".strip(), unit="item", leave=False)
+            self.bar = tqdm(
+                total=total,
+                initial=done,
+                desc=f"{self.name} {phase}".strip(),
+                unit=self.unit,
+                unit_scale=self.unit == "B",
+                leave=False,
+            )
         else:
             click.echo(f"{self.name} {phase}: {done} of {total}".strip(), err=True)

@@ -22,6 +22,7 @@ DATA = {
     "at_data.stages": set(),
     "at_data.containers": {"at_data.errors"},
     "at_data.stages.audio": {"at_data.containers", "at_data.recordings", "at_data.errors"},
+    "at_data.stages.bias": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.quiet": set(),
     "at_data.stages.segments": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.mixtures": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
@@ -37,6 +38,22 @@ DATA = {
     "at_data.verify": {"at_data.errors", "at_data.headers", "at_data.manifest", "at_data.shards"},
     "at_data.shards": {"at_data.headers", "at_data.recordings", "at_data.errors"},
     "at_data.cards": {"at_data.headers", "at_data.shards", "at_data.manifest", "at_data.stages.leaks"},
+    "at_data.unpack": {"at_data.errors"},
+    "at_data.download": {"at_data.errors", "at_data.files"},
+    "at_data.fetch": {
+        "at_data.corpora",
+        "at_data.download",
+        "at_data.errors",
+        "at_data.files",
+        "at_data.unpack",
+    },
+    "at_data.alignment": {
+        "at_data.corpora",
+        "at_data.errors",
+        "at_data.files",
+        "at_data.recordings",
+        "at_data.stages.audio",
+    },
     "at_data.progress": set(),
     "at_data.build": {
         "at_data.build",
@@ -53,11 +70,13 @@ DATA = {
     },
     "at_data.cli": {
         "at_data",
+        "at_data.alignment",
         "at_data.build",
         "at_data.cards",
         "at_data.cli",
         "at_data.corpora",
         "at_data.errors",
+        "at_data.fetch",
         "at_data.headers",
         "at_data.manifest",
         "at_data.progress",
@@ -164,6 +183,8 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+    "requests": {"at_data.download"},
+    "pooch": {"at_data.fetch"},
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             for alias in node.names:

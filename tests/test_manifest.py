@@ -30,7 +30,7 @@ def partners(orthogonal: manifest.Manifest) -> list[str]:
         for name in SHIPPED
         for target in [manifest.load(name)]
         if target.subset == "none"
-        and (target.corpus, target.seed, target.keep, target.balance, target.target, target.split)
+        and (target.corpus, target.seed, target.keep, target.balance, target.target, target.split, target.bias)
         == (
             orthogonal.corpus,
             orthogonal.seed,
@@ -38,6 +38,7 @@ def partners(orthogonal: manifest.Manifest) -> list[str]:
             orthogonal.balance,
             orthogonal.subset.target,
             orthogonal.subset.split,
+            orthogonal.subset.bias,
         )
     ]
 

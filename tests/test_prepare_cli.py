@@ -165,6 +165,9 @@ def test_an_interrupt_while_starting_is_130_too() -> None:
     assert done.stderr == "at-prepare: interrupted; the same command carries on where this one stopped\n"
 
 
+FSDD = {"fsdd_digit_by_speaker", "fsdd_speaker", "fsdd_digit_biased", "fsdd_speaker_biased"}
+
+
 def lay_out_sources(folder: Path, digits: Path) -> Path:
     """Folder of corpora that holds one: the Free Spoken Digit Dataset."""
     (folder / "free-spoken-digit-dataset" / "recordings").mkdir(parents=True)
@@ -180,7 +183,7 @@ def test_datasets_builds_what_is_there_and_says_how_to_get_the_rest(
     sources = lay_out_sources(tmp_path / "sources", digits)
     assert run(monkeypatch, "datasets", "--sources", sources, "--out", tmp_path / "out", "--workers", 1) == 0
     built = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()}
-    assert built == {"fsdd_digit_by_speaker", "fsdd_speaker"}
+    assert built == FSDD
     said = capsys.readouterr().err
     for name, module in ((name, corpora.load(name)) for name in corpora.names()):
         missing = bool(module.UNPACKS_TO) and name != "fsdd"
@@ -198,10 +201,7 @@ def test_datasets_goes_on_after_a_corpus_that_is_only_half_there_and_exits_one(
     (sources / "MS-SNSD").symlink_to(noises)  # noise without speech cannot make the noise task
     (sources / "speech_commands").mkdir()
     assert run(monkeypatch, "datasets", "--sources", sources, "--out", tmp_path / "out", "--workers", 1) == 1
-    assert {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()} == {
-        "fsdd_digit_by_speaker",
-        "fsdd_speaker",
-    }
+    assert {path.name.rsplit("-", 1)[0] for path in (tmp_path / "out").iterdir()} == FSDD
     said = capsys.readouterr().err
     assert "ms_snsd_noise_type: keep.folder: no recording has clean_train" in said
     assert "gsc_words_clean: " in said

@@ -48,7 +48,7 @@ def test_the_road_to_a_dataset_is_as_shown(
             shutil.copy(path, recordings / f"{number % 10}_speaker{number // 10 % 6}_{number // 60}.wav")
     for line in commands():
         tool, *arguments = shlex.split(line)
-        if tool == "at-prepare":
+        if tool == "at-prepare" and arguments[0] != "fetch":  # no test reaches into the world
             monkeypatch.setattr("sys.argv", [tool, *arguments])
             with pytest.raises(SystemExit) as stopped:
                 prepare.main()

@@ -4,9 +4,9 @@ from pathlib import Path
 from types import ModuleType
 
 from at_data.errors import CorpusError, ManifestError
-from at_data.manifest import Manifest
+from at_data.manifest import Manifest, Subset
 from at_data.recordings import Recording
-from at_data.stages import noise, selection, splits
+from at_data.stages import bias, noise, selection, splits
 
 
 def listed(module: ModuleType, source: Path) -> list[Recording]:
@@ -34,8 +34,11 @@ def selected(listed: list[Recording], manifest: Manifest) -> tuple[list[Recordin
     rules = [manifest.split] if manifest.subset == "none" else [manifest.split, manifest.subset.split]
     needed = [] if isinstance(manifest.noise, noise.Task) else [manifest.target]
     needed += [attribute for split in rules for attribute in splits.kept_whole(split)]
-    needed += [manifest.subset.target] if manifest.subset != "none" else []
+    if manifest.subset != "none":
+        needed += [manifest.subset.target]
+        needed += [manifest.subset.bias.attribute] if manifest.subset.bias != "none" else []
     needed += [manifest.balance.by] if manifest.balance != "none" else []
+    needed += [manifest.bias.attribute] if manifest.bias != "none" else []
     kept = selection.keep(listed, manifest.keep, tuple(dict.fromkeys(needed)))
     recordings, reasons = kept.recordings, {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
     if any(isinstance(split, splits.Published) for split in rules):
@@ -46,8 +49,7 @@ def selected(listed: list[Recording], manifest: Manifest) -> tuple[list[Recordin
     if manifest.balance != "none":
         recordings = selection.balance(recordings, manifest.balance, manifest.seed)
     if manifest.subset != "none":
-        outer = splits.assign(recordings, manifest.subset.split, manifest.seed, manifest.subset.target)
-        recordings = [recording for recording in recordings if outer[recording.id] == manifest.subset.part]
+        recordings = _part(recordings, manifest.subset, manifest.seed)
     if not recordings:
         raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
     todo = "label it as the corpus labels the others, or take it away"
@@ -55,3 +57,11 @@ def selected(listed: list[Recording], manifest: Manifest) -> tuple[list[Recordin
         {"id": item, "recording": item, "kind": "unlabelled", "reason": reason, "todo": todo}
         for item, reason in sorted(reasons.items())
     ]
+
+
+def _part(recordings: list[Recording], subset: Subset, seed: int) -> list[Recording]:
+    """Recordings that another dataset of the same ones has in one of its splits."""
+    outer = splits.assign(recordings, subset.split, seed, subset.target)
+    if subset.bias != "none":
+        outer = bias.draw(recordings, outer, subset.bias, seed, subset.target, "subset.bias").assigned
+    return [recording for recording in recordings if outer.get(recording.id) == subset.part]

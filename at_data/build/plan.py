@@ -11,7 +11,7 @@ from at_data.build.chosen import listed, selected
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
-from at_data.stages import leaks, mixtures, noise, selection, spectra, splits
+from at_data.stages import bias, leaks, mixtures, noise, selection, spectra, splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,18 @@ class Plan:
     unlabelled: tuple[Mapping[str, str], ...]
     warnings: tuple[str, ...]
     assigned: Mapping[str, str]
+    bias: bias.Drawn | None
     groups: Mapping[str, str]
     proof: tuple[leaks.Line, ...]
     attributes: Mapping[str, list[str]]
     tasks: tuple[Task, ...]
     noise: NoisePool | None
     listing: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits the dataset may hold: train, valid, test, and with a bias what contradicts it."""
+        return splits.SPLITS if self.bias is None else (*splits.SPLITS, bias.CONFLICTING)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,18 +74,24 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     Raises CorpusError where the source is not the corpus, ManifestError where the manifest asks for the impossible.
     """
     shards.check_compression(manifest.store.compression)
+    _refuse_biased_noise(manifest)
     module = corpora.load(manifest.corpus)
     everything = listed(module, source)
     warnings = tuple(corpora.other_counts(module, everything))
     recordings, unlabelled = selected(everything, manifest)
     pool = _noise_pool(manifest, noise_source)
     promised = splits.kept_whole(manifest.split)
+    drawn = None
     if isinstance(manifest.noise, noise.Task):
         assert pool is not None, "a noise task has noise"
         recordings, assigned = _mixtures(manifest, manifest.noise, recordings, pool)
         promised = (*promised, mixtures.SPEECH, mixtures.NOISE)
     else:
         assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
+    if manifest.bias != "none":
+        drawn = bias.draw(recordings, assigned, manifest.bias, manifest.seed, manifest.target)
+        recordings, assigned = [r for r in recordings if r.id in drawn.assigned], drawn.assigned
+        promised = (*promised, manifest.bias.attribute)
     groups = splits.group_names(recordings, manifest.split)
     attributes = _vocabulary(recordings)
     _check_attributes(manifest, attributes)
@@ -92,6 +104,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         unlabelled=tuple(unlabelled),
         warnings=warnings,
         assigned=assigned,
+        bias=drawn,
         groups=dict(zip((r.id for r in recordings), groups, strict=True)),
         # a corpus that names no identities has those the manifest calls nuisances
         proof=tuple(leaks.prove(recordings, assigned, module.GROUPS or manifest.nuisances, promised)),
@@ -100,6 +113,16 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         noise=pool,
         listing=_listing(recordings, unlabelled, assigned, pool),
     )
+
+
+def _refuse_biased_noise(manifest: Manifest) -> None:
+    if manifest.bias != "none" and isinstance(manifest.noise, noise.Task):
+        raise ManifestError(
+            "bias",
+            "the task is the noise, whose mixtures are made in equal numbers",
+            "none, where noise has a label",
+            "set bias: none, or mix noise without making it the task",
+        )
 
 
 def _mixtures(
@@ -165,7 +188,7 @@ def _tasks(
     """Shards of each split, its recordings in a seeded random order."""
     tasks: list[Task] = []
     size = manifest.store.recordings_per_shard
-    for split in splits.SPLITS:
+    for split in (*splits.SPLITS, bias.CONFLICTING):
         members = [recording for recording in recordings if assigned[recording.id] == split]
         order = seeds.generator(manifest.seed, "order", split).permutation(len(members)).tolist()
         pieces = [order[start : start + size] for start in range(0, len(order), size)]
@@ -179,7 +202,8 @@ def _tasks(
                     recordings=tuple(members[place] for place in piece),
                     manifest=manifest,
                     noise_root=pool.root if pool else None,
-                    noises=pool.by_split[split] if pool else (),
+                    # what contradicts a bias is a second test, with the noise of the first
+                    noises=pool.by_split["test" if split == bias.CONFLICTING else split] if pool else (),
                 )
             )
     return tuple(tasks)

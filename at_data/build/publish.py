@@ -21,7 +21,7 @@ from at_data.build.plan import Plan
 from at_data.build.sift import Kept, Sifted
 from at_data.build.work import Finish, Row
 from at_data.recordings import Recording
-from at_data.stages import leaks, spectra, splits
+from at_data.stages import bias, leaks, spectra
 
 LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
 
@@ -77,8 +77,8 @@ def header(
     Nothing in it depends on when, where or by how many workers it was built.
     """
     manifest, items = plan.manifest, sifted.items
-    counts = dict.fromkeys(splits.SPLITS, 0)
-    classes: dict[str, Counter[str]] = {name: Counter() for name in splits.SPLITS}
+    counts = dict.fromkeys(plan.splits, 0)
+    classes: dict[str, Counter[str]] = {name: Counter() for name in plan.splits}
     for task, kept in zip(plan.tasks, items, strict=True):
         counts[task.split] += len(kept)
         classes[task.split].update(item.recording.attributes[manifest.target] for item in kept)
@@ -106,6 +106,7 @@ def header(
         left_out=_count(sifted.left_out),
         duplicates=dict(duplicates),
         noise=_noise_summary([item.row for kept in items for item in kept]),
+        bias=_bias_summary(plan, sifted),
         shards=[
             headers.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
             for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
@@ -141,6 +142,36 @@ def _noise_summary(rows: Sequence[Row]) -> dict[str, float | int] | None:
     summary["clipped_items"] = sum(mixing["clipped"] > 0 for mixing in mixed)
     summary["clipped_samples"] = sum(mixing["clipped"] for mixing in mixed)
     return summary
+
+
+def _bias_summary(plan: Plan, sifted: Sifted) -> headers.MeasuredBias | None:
+    """Dependence of the two attributes that a bias ties together, over the items of each split."""
+    manifest = plan.manifest
+    if manifest.bias != "none":
+        target, nuisance = manifest.target, manifest.bias.attribute
+    elif manifest.subset != "none" and manifest.subset.bias != "none":
+        target, nuisance = manifest.subset.target, manifest.subset.bias.attribute
+    else:
+        return None
+    pairs: dict[str, list[tuple[str, str]]] = {split: [] for split in plan.splits}
+    for task, kept in zip(plan.tasks, sifted.items, strict=True):
+        pairs[task.split] += [(i.recording.attributes[nuisance], i.recording.attributes[target]) for i in kept]
+    measured = {split: bias.dependence(found) for split, found in pairs.items()}
+    drawn = plan.bias or bias.Drawn({}, {}, {})
+    for split, favoured in drawn.favoured.items():
+        if pairs[split]:
+            hits = sum(name in favoured[value] for value, name in pairs[split])
+            measured[split]["favoured_share"] = round(hits / len(pairs[split]), bias.DIGITS)
+    return headers.MeasuredBias(
+        target=target,
+        nuisance=nuisance,
+        favoured={
+            split: {value: list(names) for value, names in by_value.items()}
+            for split, by_value in drawn.favoured.items()
+        },
+        unused=drawn.unused,
+        splits=measured,
+    )
 
 
 def _versions() -> dict[str, str]:

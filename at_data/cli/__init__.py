@@ -40,6 +40,8 @@ for command in (
     building.datasets,
     looking.verify,
     looking.show,
+    getting.fetch,
+    getting.align,
     getting.synth,
 ):
     cli.add_command(command)

@@ -26,9 +26,7 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
     trial = builds.estimate(made)
-    by_split = {
-        name: sum(len(t.recordings) for t in made.tasks if t.split == name) for name in ("train", "valid", "test")
-    }
+    by_split = {name: sum(len(t.recordings) for t in made.tasks if t.split == name) for name in made.splits}
     facts = {
         "name": made.manifest.name,
         "folder": made.manifest.folder,
@@ -82,24 +80,28 @@ def build(manifest: str, source: Path, out: Path, noise_source: Path | None, wor
 @click.pass_context
 def datasets(context: click.Context, sources: Path, out: Path, workers: int, max_bad: float) -> None:
     """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
-    failed = False
+    tally = {"built": 0, "already there": 0, "failed": 0, "corpora missing": 0}
     for corpus, names in by_corpus().items():
         source = corpora.find(corpus, sources)
         if source is None:
-            _say_missing(corpus, sources)
+            tally["corpora missing"] += _say_missing(corpus, sources)
             continue
         for name in names:
             made = manifests.load(name)
             noise_source = None if made.noise == "none" else corpora.find(made.noise.corpus, sources)
             if made.noise != "none" and noise_source is None:
+                click.echo(f"{name}: not built, its noise is missing", err=True)
                 _say_missing(made.noise.corpus, sources)
+                tally["failed"] += 1
                 continue
             try:
-                _build_one(made, source, out, noise_source, workers, max_bad)
+                fresh = _build_one(made, source, out, noise_source, workers, max_bad)
+                tally["built" if fresh else "already there"] += 1
             except AtError as error:
-                failed = True
+                tally["failed"] += 1
                 click.echo(f"{name}: {error}", err=True)
-    if failed:
+    click.echo("datasets: " + ", ".join(f"{number} {what}" for what, number in tally.items()))
+    if tally["failed"]:
         context.exit(1)
 
 
@@ -139,7 +141,8 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
 
 def _build_one(
     made: manifests.Manifest, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float
-) -> None:
+) -> bool:
+    """Whether there was anything to do."""
     from at_data import build as builds  # noqa: PLC0415
 
     with Bar(made.name) as bar:
@@ -150,15 +153,18 @@ def _build_one(
     lost = ", ".join(f"{count} {kind}" for kind, count in built.header.left_out.items())
     state = "built" if built.fresh else "already there"
     click.echo(f"{built.folder}: {state}; {counts}" + (f"; left out: {lost} (see quarantine.jsonl)" if lost else ""))
+    return built.fresh
 
 
-def _say_missing(corpus: str, sources: Path) -> None:
+def _say_missing(corpus: str, sources: Path) -> bool:
+    """Whether the corpus could be there: what is made here, or listed by the user, is nowhere to be had."""
     module = corpora.load(corpus)
     if not module.UNPACKS_TO:
-        return  # what is made here, or listed by the user, is nowhere to be had
+        return False
     click.echo(f"{corpus}: not found, no folder {' or '.join(module.UNPACKS_TO)} in {sources}", err=True)
     click.echo(f"    from {module.SOURCE}; licence {module.LICENCE}", err=True)
     if module.ARCHIVES:
         click.echo(f"    to get it: at-prepare fetch {corpus} --to {sources}", err=True)
     if module.ACCESS:
         click.echo(f"    {module.ACCESS}", err=True)
+    return True

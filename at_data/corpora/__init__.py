@@ -99,13 +99,16 @@ def find(name: str, sources: Path) -> Path | None:
 
 def other_counts(module: ModuleType, recordings: Sequence[Recording]) -> Iterator[str]:
     """A line for every published count that these recordings of the corpus do not have."""
+    narrowed: dict[tuple[str, ...], dict[tuple[str | None, ...], list[Mapping[str, str]]]] = {}
     for count in module.COUNTS:
-        members = [
-            recording.attributes
-            for recording in recordings
-            if (count.of is None or count.of in recording.attributes)
-            and all(recording.attributes.get(name) == value for name, value in count.where.items())
-        ]
+        names = tuple(count.where)
+        if names not in narrowed:  # one pass for all counts that are narrowed alike
+            narrowed[names] = {}
+            for recording in recordings:
+                narrowed[names].setdefault(tuple(map(recording.attributes.get, names)), []).append(recording.attributes)
+        members = narrowed[names].get(tuple(count.where.values()), [])
+        if count.of is not None:
+            members = [attributes for attributes in members if count.of in attributes]
         here = len({attributes.get(count.distinct) for attributes in members}) if count.distinct else len(members)
         if members and here not in count.numbers:
             what = f"values of {count.distinct}" if count.distinct else "recordings"

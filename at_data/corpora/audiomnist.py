@@ -26,7 +26,7 @@ GROUPS = ("speaker",)
 UNPACKS_TO = ("AudioMNIST", "AudioMNIST-master")
 COUNTS = (Count((30_000,), of="speaker"), Count((60,), distinct="speaker"))
 ARCHIVES: tuple[Archive, ...] = ()
-ACCESS = ""
+ACCESS = "Clone AudioMNIST: git clone --depth 1 https://github.com/soerenab/AudioMNIST (1 GB; git checks it itself)."
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\d+)_(?P<take>\d+)")
 META = "data/audioMNIST_meta.txt"

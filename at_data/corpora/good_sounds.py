@@ -40,7 +40,10 @@ COUNTS = (
     Count((15,), of="player", distinct="player"),
 )
 ARCHIVES: tuple[Archive, ...] = ()
-ACCESS = ""
+ACCESS = (
+    "Download good-sounds.zip (13.9 GB, md5 2137bbb2d32c1d60aa51e1301225f541) at zenodo.org/records/820937, and unpack "
+    "it here: it makes the folder good-sounds."
+)
 
 # What a klass is called, by the first pattern found in it. The paper has the classes good-sound, bad-dynamics,
 # bad-pitch, bad-timbre and bad-attack. Its authors took bad-richness for bad-timbre and, because there are few,

@@ -25,7 +25,23 @@ COUNTS = (
     Count((105_829, 64_721), of="speaker"),  # version 0.02, 0.01
     Count((35, 30), of="speaker", distinct="word"),
 )
-ARCHIVES: tuple[Archive, ...] = ()
+# sha256: TensorFlow Datasets (url_checksums/speech_commands.txt) and torchaudio; v0.01 torchaudio alone
+ARCHIVES: tuple[Archive, ...] = (
+    Archive(
+        "v0.02",
+        "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+        "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+        2_428_923_189,
+        "speech_commands_v0.02",
+    ),
+    Archive(
+        "v0.01",
+        "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.01.tar.gz",
+        "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+        1_489_096_277,
+        "speech_commands_v0.01",
+    ),
+)
 ACCESS = ""
 
 NOISE = "_background_noise_"

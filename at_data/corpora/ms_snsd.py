@@ -26,7 +26,7 @@ GROUPS = ("voice",)
 UNPACKS_TO = ("MS-SNSD",)
 COUNTS: tuple[Count, ...] = ()
 ARCHIVES: tuple[Archive, ...] = ()
-ACCESS = ""
+ACCESS = "Clone MS-SNSD: git clone --depth 1 https://github.com/microsoft/MS-SNSD (some GB; git checks it itself)."
 
 FOLDERS = ("clean_test", "clean_train", "noise_test", "noise_train")
 SPELLINGS = {"Neighbor": "NeighborSpeaking"}  # three files of noise_test carry the short name

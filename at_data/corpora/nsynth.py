@@ -36,7 +36,30 @@ COUNTS = (
     Count((12_678,), where={"subset": "valid"}),
     Count((4_096,), where={"subset": "test"}),
 )
-ARCHIVES: tuple[Archive, ...] = ()
+# md5: as Google Cloud Storage states it for these files, and HEAR 2021 (hearpreprocess) records it
+ARCHIVES: tuple[Archive, ...] = (
+    Archive(
+        "train",
+        "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth/nsynth-train.jsonwav.tar.gz",
+        "md5:fde6665a93865503ba598b9fac388660",
+        23_815_298_079,
+        "nsynth",
+    ),
+    Archive(
+        "valid",
+        "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth/nsynth-valid.jsonwav.tar.gz",
+        "md5:87e94a00a19b6dbc99cf6d4c0c0cae87",
+        1_068_767_009,
+        "nsynth",
+    ),
+    Archive(
+        "test",
+        "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth/nsynth-test.jsonwav.tar.gz",
+        "md5:5e6f8719bf7e16ad0a00d518b78af77d",
+        349_501_546,
+        "nsynth",
+    ),
+)
 ACCESS = ""
 
 SUBSETS = {"nsynth-test": "test", "nsynth-train": "train", "nsynth-valid": "valid"}  # in order of path

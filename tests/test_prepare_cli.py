@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -213,3 +214,19 @@ def test_plan_warns_of_other_counts_than_published(
     corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20)
     assert run(monkeypatch, "plan", "gsc_words_clean", "--source", corpus) == 0
     assert "warning: gsc: 400 recordings here; published: 105,829 or 64,721" in capsys.readouterr().err
+
+
+def test_fetch_names_the_parts_and_their_sizes_before_it_fetches_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "fetch", "librispeech", "--to", tmp_path) == 2
+    assert re.search(
+        r"no part named; expected --subset .*train-clean-100 \([\d,]+ MB\).*or all", capsys.readouterr().err
+    )
+    assert run(monkeypatch, "fetch", "librispeech", "--to", tmp_path, "--list") == 0
+    assert "train-clean-100 (" in capsys.readouterr().out
+    assert run(monkeypatch, "fetch", "iemocap", "--to", tmp_path / "there") == 2
+    told = capsys.readouterr().err
+    assert "release form" in told
+    assert str(tmp_path / "there" / "IEMOCAP_full_release") in told
+    assert not list(tmp_path.iterdir())

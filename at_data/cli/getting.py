@@ -6,6 +6,7 @@ import click
 
 from at_data import corpora
 from at_data.cli.options import FOLDER
+from at_data.errors import CorpusError
 from at_data.progress import Bar
 
 
@@ -46,7 +47,7 @@ def synth(folder: Path, speakers: int, takes: int, seed: int, correlation: float
 @click.command()
 @click.argument("corpus")
 @click.option("--to", required=True, type=FOLDER, help="Folder that receives the corpus, in the folder it unpacks to.")
-@click.option("--subset", "subsets", multiple=True, help="This part only; may be repeated. Default: all of it.")
+@click.option("--subset", "subsets", multiple=True, help="A part of the corpus; may be repeated. `all` for all of it.")
 @click.option("--keep-archives", is_flag=True, help="Keep what was downloaded, in .downloads.")
 @click.option("--list", "list_only", is_flag=True, help="Name the parts, their sizes and where they come from.")
 def fetch(corpus: str, to: Path, subsets: tuple[str, ...], keep_archives: bool, list_only: bool) -> None:
@@ -59,10 +60,16 @@ def fetch(corpus: str, to: Path, subsets: tuple[str, ...], keep_archives: bool, 
 
     module = corpora.load(corpus)
     click.echo(f"{corpus}: {module.SOURCE}; licence {module.LICENCE}", err=True)
+    parts = [f"{archive.subset} ({archive.size_bytes / 1e6:,.0f} MB)" for archive in module.ARCHIVES]
     if list_only:
-        for archive in module.ARCHIVES:
-            click.echo(f"{archive.subset}: {archive.size_bytes / 1e6:,.0f} MB, {archive.url}")
+        for archive, part in zip(module.ARCHIVES, parts, strict=True):
+            click.echo(f"{part}: {archive.url}")
         return
+    if len(parts) > 1 and not subsets:
+        raise CorpusError(
+            corpus, "no part named", f"--subset {', '.join(parts)}, or all", "name what you need; it may be repeated"
+        )
+    subsets = () if "all" in subsets else subsets
     with Bar(corpus, unit="B") as bar:
         folders = get(module, to, subsets, lambda phase, done, total: bar(phase, done, total, 0), keep=keep_archives)
     for folder in folders:

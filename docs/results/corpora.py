@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import soundfile
 import yaml
 
@@ -32,7 +33,8 @@ HERE = Path(__file__).parent
 AUDIO = Audio(sample_rate_hz=16000, resampler="soxr_hq")
 STFT = Stft(window="hamming", window_s=0.016, hop_s=0.008)
 DRAWN = 4  # recordings in a picture
-FLOOR_DB = -80.0
+RANGE_DB = 70.0  # shown below the loudest value
+FOLDERS = {"ravdess": "RAVDESS_16k"}  # of two folders of one corpus, that which holds more of it
 LONGEST = 90  # characters of a reason in the table
 
 # what a part of a corpus cannot fill, and what is asked for in its place: manifest -> keys
@@ -43,7 +45,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "nsynth_family": {
         "keep": {"family": ["bass", "brass", "guitar", "organ", "reed"]},
-        "split": {"by": "random", "train": 0.6, "valid": 0.2, "test": 0.2},
+        "split": {"by": "random", "train": 0.4, "valid": 0.3, "test": 0.3},
         "balance": "none",
     },
     "esc10_class": {
@@ -106,8 +108,15 @@ def picture(root: Path, recordings: list[Recording], label: str, path: Path) -> 
     for axis, (value, recording) in zip(axes[0], shown, strict=True):
         samples = load(root, recording, AUDIO)[: 4 * AUDIO.sample_rate_hz]
         values = magnitude(samples, STFT, AUDIO.sample_rate_hz).T
-        levels = [[max(FLOOR_DB, 20 * math.log10(max(v, 1e-12))) for v in row] for row in values.tolist()]
-        axis.imshow(levels, origin="lower", aspect="auto", cmap="magma", extent=(0, samples.size / 16000, 0, 8))
+        levels = 20 * np.log10(np.maximum(values, 1e-12))
+        axis.imshow(
+            levels,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=levels.max() - RANGE_DB,
+            extent=(0, samples.size / AUDIO.sample_rate_hz, 0, AUDIO.sample_rate_hz / 2000),
+        )
         axis.set_title(f"{label}: {value}", fontsize=8)
         axis.set_xlabel("s", fontsize=7)
         axis.tick_params(labelsize=6)
@@ -137,7 +146,7 @@ def datasets(corpus: str, root: Path, sources: Path, out: Path) -> list[list[str
             came = error.came if len(error.came) < LONGEST else error.came[:LONGEST] + " ..."
             rows.append([f"`{name}`", "not built", "", "", f"{error.where}: {came}"])
             continue
-        counts = " / ".join(str(header.counts[split]) for split in ("train", "valid", "test"))
+        counts = " / ".join(str(number) for number in header.counts.values())
         left_out = ", ".join(f"{number} {kind}" for kind, number in header.left_out.items())
         changed = ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in changes.items())
         note = "; ".join(
@@ -150,6 +159,8 @@ def datasets(corpus: str, root: Path, sources: Path, out: Path) -> list[list[str
 def section(corpus: str, sources: Path, out: Path) -> list[str] | None:
     """Lines about one corpus, None where it is not there or has nothing to show."""
     module, root = corpora.load(corpus), corpora.find(corpus, sources)
+    if (sources / FOLDERS.get(corpus, "-")).is_dir():
+        root = sources / FOLDERS[corpus]
     if root is None:
         return None
     lines = [f"## {corpus}", "", (module.__doc__ or "").splitlines()[0], ""]
@@ -180,7 +191,10 @@ def section(corpus: str, sources: Path, out: Path) -> list[str] | None:
     lines += [f"![{corpus}](corpora/{corpus}.png)", ""]
     rows = datasets(corpus, root, sources, out)
     if rows:
-        lines += ["| dataset | items train / valid / test | hours | classes | note |", "|:--|--:|--:|--:|:--|"]
+        lines += [
+            "| dataset | items train / valid / test (/ conflicting) | hours | classes | note |",
+            "|:--|--:|--:|--:|:--|",
+        ]
         lines += ["| " + " | ".join(row) + " |" for row in rows]
         lines.append("")
     return lines

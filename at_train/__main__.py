@@ -4,14 +4,14 @@ import sys
 
 
 def main() -> None:
-    """Run `at-train`; an interrupt ends in exit 130, and only `fit` has something to carry on."""
+    """Run `at-train`; an interrupt ends in exit 130, and only what trains has something to carry on."""
     try:
         from at_train.cli import main as run  # noqa: PLC0415 - importing takes long enough to be interrupted
 
         run()
     except KeyboardInterrupt:
-        fits = sys.argv[1:2] == ["fit"]
-        hint = "; the same command carries on after the last whole epoch" if fits else ""
+        trains = sys.argv[1:2] in (["fit"], ["study"])
+        hint = "; the same command carries on after the last whole epoch" if trains else ""
         sys.stderr.write(f"at-train: interrupted{hint}\n")
         sys.exit(130)
 

@@ -18,6 +18,7 @@ Ours = Float[Tensor, "batch channels height width"]
 Theirs = Float[Tensor, "_ _ _ _"]
 Vectors = tuple[Float[Tensor, "batch size"], Float[Tensor, "batch size"]]
 Aggregation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Alone = Callable[[Tensor], Tensor]
 
 COMPRESSION = 0.001  # exponent of the compressed product, paper 5.5
 FLOOR = 1e-10  # added before it, as the authors' code does: a dead channel must not make the product 0
@@ -38,19 +39,19 @@ def gram(ours: Ours, theirs: Theirs) -> Vectors:
 def channel_mean(ours: Ours, theirs: Theirs) -> Vectors:
     """Mean over channels: height x width numbers per item. Channels may differ in number."""
     _check_fit("mean", ours, theirs, BATCH, HEIGHT, WIDTH)
-    return _full(ours).mean(1).flatten(1), _full(theirs).mean(1).flatten(1)
+    return _mean(ours), _mean(theirs)
 
 
 def channel_sum(ours: Ours, theirs: Theirs) -> Vectors:
     """Sum over channels: height x width numbers per item. Channels may differ in number."""
     _check_fit("sum", ours, theirs, BATCH, HEIGHT, WIDTH)
-    return _full(ours).sum(1).flatten(1), _full(theirs).sum(1).flatten(1)
+    return _sum(ours), _sum(theirs)
 
 
 def channel_max(ours: Ours, theirs: Theirs) -> Vectors:
     """Largest value over channels: height x width numbers per item. Channels may differ in number."""
     _check_fit("max", ours, theirs, BATCH, HEIGHT, WIDTH)
-    return _full(ours).amax(1).flatten(1), _full(theirs).amax(1).flatten(1)
+    return _max(ours), _max(theirs)
 
 
 def compressed_product(ours: Ours, theirs: Theirs) -> Vectors:
@@ -65,7 +66,7 @@ def compressed_product(ours: Ours, theirs: Theirs) -> Vectors:
 def flat(ours: Ours, theirs: Theirs) -> Vectors:
     """The maps themselves, flattened: channels x height x width numbers per item."""
     _check_fit("none", ours, theirs, BATCH, CHANNELS, HEIGHT, WIDTH)
-    return _full(ours).flatten(1), _full(theirs).flatten(1)
+    return _flat(ours), _flat(theirs)
 
 
 AGGREGATIONS: dict[str, Aggregation] = {
@@ -82,6 +83,22 @@ def _gram(maps: Tensor) -> Tensor:
     with torch.autocast(maps.device.type, enabled=False):
         channels = _full(maps).flatten(2)
         return (channels @ channels.mT).flatten(1) / channels.shape[2]
+
+
+def _mean(maps: Tensor) -> Tensor:
+    return _full(maps).mean(1).flatten(1)
+
+
+def _sum(maps: Tensor) -> Tensor:
+    return _full(maps).sum(1).flatten(1)
+
+
+def _max(maps: Tensor) -> Tensor:
+    return _full(maps).amax(1).flatten(1)
+
+
+def _flat(maps: Tensor) -> Tensor:
+    return _full(maps).flatten(1)
 
 
 def _compressed_product(maps: Tensor) -> Tensor:
@@ -105,3 +122,14 @@ def _check_fit(where: str, ours: Tensor, theirs: Tensor, *axes: int) -> None:
             f"equal {', '.join(names[axis] for axis in axes)}",
             "compare layers that fit, or choose another aggregation",
         )
+
+
+# Those of AGGREGATIONS that look at one map at a time, as a half: only what they make of a frozen network can be kept.
+ALONE: dict[str, Alone] = {
+    "gram": _gram,
+    "mean": _mean,
+    "sum": _sum,
+    "max": _max,
+    "compressed_product": _compressed_product,
+    "none": _flat,
+}

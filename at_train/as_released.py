@@ -35,7 +35,16 @@ def penalty(
         Maps that do not fit each other, or a similarity the released code does not have.
 
     """
-    rows_ours, rows_theirs = _rows(ours, theirs, aggregation)
+    return of_rows(*_rows(ours, theirs, aggregation), beta, similarity)
+
+
+def of_rows(
+    rows_ours: Float[torch.Tensor, "rows size"],
+    rows_theirs: Float[torch.Tensor, "rows size"],
+    beta: float,
+    similarity: str,
+) -> Float[torch.Tensor, ""]:
+    """Scalar penalty of two matrices compared row by row; ConfigError for a similarity the released code lacks."""
     if similarity == "squared_cosine":
         cosines = functional.cosine_similarity(rows_ours, rows_theirs, dim=-1)
         return beta * cosines.abs().mean().square()

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from at_data.shards import UNKNOWN, Dataset, SplitReader, open_dataset
 AHEAD = 2  # batches that wait for the GPU while the next is being read
 GPU_SHARE = 0.5  # of the free GPU memory that one split may fill
 ROWS_PER_UPLOAD = 256
+LABELS = 0  # epochs count from 1, so the order of this one is free to shuffle labels by
 
 T = TypeVar("T")
 
@@ -57,6 +58,14 @@ class Split:
     def is_rescaled(self) -> bool:
         """Whether values differ from the stored ones."""
         return (self.gain, self.offset) != (1.0, 0.0)
+
+    def shuffled(self, seed: int) -> "Split":
+        """The same items, their labels dealt out anew: each class keeps its number of items."""
+        return replace(self, target=self.target[order(seed, LABELS, len(self))])
+
+    def knowing(self, attribute: str) -> "Split":
+        """The same items, whose batches also tell this attribute."""
+        return replace(self, nuisances={**self.nuisances, attribute: self.reader.codes(attribute)[self.rows]})
 
     @cached_property
     def ids(self) -> list[str]:
@@ -162,6 +171,15 @@ def epoch_batches(split: Split, batch_size: int, seed: int, epoch: int, device: 
 def sequential_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Batch]:
     """Batches in the order of the split, every item once."""
     return _batches(split, np.arange(len(split), dtype=np.int64), batch_size, device)
+
+
+def whole_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """Batches in the order of the split, each of the full size: the last begins earlier and repeats some items."""
+    assert len(split) >= batch_size
+    places = np.arange(len(split), dtype=np.int64)
+    full = len(split) // batch_size * batch_size
+    tail = places[-batch_size:] if full < len(split) else places[:0]
+    return _batches(split, np.concatenate([places[:full], tail]), batch_size, device)
 
 
 def _attribute(dataset: Dataset, name: str) -> str:

@@ -1,8 +1,9 @@
 """Weights with the facts of the data they saw: save, load, refuse."""
 
+import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -40,7 +41,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training run at the end of an epoch; `optimiser` is None where training cannot go on from here."""
+    """A training run at the end of an epoch; `optimiser` is None where training cannot go on from here.
+
+    `penalty` holds what learns beside the network, as the branch of strategy dann, where training can go on.
+    """
 
     run: str
     epoch: int
@@ -50,12 +54,13 @@ class Checkpoint:
     facts: Facts
     weights: dict[str, torch.Tensor]
     optimiser: dict[str, Any] | None
+    penalty: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Checkpoint":
         """Checkpoint from what `save` wrote."""
-        fields = {name: raw[name] for name in cls.__dataclass_fields__}
-        return cls(**{**fields, "facts": Facts(**raw["facts"])})
+        fields = {name: raw[name] for name in cls.__dataclass_fields__ if name != "penalty"}
+        return cls(**{**fields, "facts": Facts(**raw["facts"]), "penalty": raw.get("penalty", {})})
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -129,9 +134,18 @@ def refuse_unlike(path: Path, theirs: Facts, ours: Facts) -> None:
 
 def restore(path: Path, checkpoint: Checkpoint, network: nn.Module) -> None:
     """The checkpoint's weights in a network; CheckpointError when their names or shapes differ."""
+    _put(path, checkpoint.weights, network)
+
+
+def restore_penalty(path: Path, checkpoint: Checkpoint, penalty: nn.Module) -> None:
+    """What learnt beside the network, put back; CheckpointError when names or shapes differ."""
+    _put(path, checkpoint.penalty, penalty)
+
+
+def _put(path: Path, weights: Mapping[str, torch.Tensor], network: nn.Module) -> None:
     own = network.state_dict()
-    for name in sorted(own.keys() | checkpoint.weights.keys()):
-        came = tuple(checkpoint.weights[name].shape) if name in checkpoint.weights else "none"
+    for name in sorted(own.keys() | weights.keys()):
+        came = tuple(weights[name].shape) if name in weights else "none"
         expected = tuple(own[name].shape) if name in own else "none"
         if came != expected:
             raise CheckpointError(
@@ -140,7 +154,7 @@ def restore(path: Path, checkpoint: Checkpoint, network: nn.Module) -> None:
                 f"{expected}",
                 "use the checkpoint of a network of the same kind, width and number of classes",
             )
-    network.load_state_dict(checkpoint.weights)
+    network.load_state_dict(weights)
 
 
 def restore_optimiser(path: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer) -> None:
@@ -165,18 +179,24 @@ def network(path: Path, checkpoint: Checkpoint) -> Network:
     return built
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 of a checkpoint's file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def selected(run: Path, selection: str) -> Path:
     """File with the weights that a run is scored by."""
     return run / "checkpoints" / f"{selection}.pt"
 
 
-def orthogonal(path: Path, ours: Facts) -> Network:
-    """Network of another run's checkpoint, frozen; CheckpointError when our dataset cannot be its input."""
+def orthogonal(path: Path, ours: Facts) -> tuple[Network, Facts]:
+    """Network of another run's checkpoint, frozen, and its facts; CheckpointError when our data cannot be its input."""
     checkpoint = load(path)
     refuse_unlike(path, checkpoint.facts, ours)
     frozen = network(path, checkpoint)
     frozen.requires_grad_(False)
-    return frozen
+    return frozen, checkpoint.facts
 
 
 def copy_convolutions(source: Network, target: Network) -> int:

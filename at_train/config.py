@@ -8,19 +8,33 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from at_data.errors import ConfigError
 
-Strategy = Literal["none", "init", "freeze", "anti", "dual"]
+Strategy = Literal["none", "init", "freeze", "anti", "dual", "dann"]
 STRATEGIES: dict[str, str] = {
     "none": "Learn the task alone.",
     "init": "Begin with the convolution weights of an orthogonal run.",
     "freeze": "As init, and the layers up to one of them stay as they are.",
     "anti": "Differ from an orthogonal run at one or several layers.",
     "dual": "Begin with the convolution weights of a run trained with anti, and differ from a second orthogonal run.",
+    "dann": "Unlearn a nuisance attribute at one layer, by a reversed gradient (Ganin et al. 2016).",
 }
-NETWORKS_NEEDED: dict[str, int] = {"none": 0, "init": 1, "freeze": 1, "anti": 1, "dual": 2}
+NETWORKS_NEEDED: dict[str, int] = {"none": 0, "init": 1, "freeze": 1, "anti": 1, "dual": 2, "dann": 0}
+ONE_LAYER: dict[str, str] = {
+    "freeze": "the last layer that stays frozen",
+    "dann": "where the nuisance is unlearnt",
+}
 
 
 class Settings(BaseModel):
@@ -47,10 +61,13 @@ class Settings(BaseModel):
     )
     layers: tuple[str, ...] = Field(
         (),
-        description="Layer to compare at (anti, dual; one or several), or up to which weights stay frozen (freeze).",
+        description="Layer to compare at (anti, dual; one or several), up to which weights stay frozen (freeze), or "
+        "at which the nuisance is unlearnt (dann).",
     )
     beta: Annotated[float, Field(allow_inf_nan=False)] = Field(
-        1.0, description="Weight of the anti-transfer loss; negative rewards likeness."
+        1.0,
+        description="Weight of the anti-transfer loss; negative rewards likeness. For dann of the reversed gradient, "
+        "the same in every epoch.",
     )  # section 5.6: "a good default choice"
     aggregation: str = Field(
         "gram", description="What turns feature maps into vectors, see `at-train list`."
@@ -61,7 +78,18 @@ class Settings(BaseModel):
     variant: Literal["paper", "as_released"] = Field(
         "paper", description="The loss as the paper or as its authors' public code computes it."
     )
-    epochs: PositiveInt = Field(50, description="Passes over the training split at most.")
+    input_scaling: Literal["target", "own"] = Field(
+        "target",
+        description="Scale in which the network to differ from (anti, dual) sees its inputs: that of the dataset "
+        "trained on, or that of its own training.",
+    )  # as the authors' code does; the paper does not say
+    nuisance: str | None = Field(None, description="Attribute that dann unlearns.")
+    labels: Literal["true", "shuffled"] = Field(
+        "true", description="Labels learnt: those of the dataset, or the same dealt out anew to the training items."
+    )
+    epochs: NonNegativeInt = Field(
+        50, description="Passes over the training split at most; 0 leaves the network as it was drawn."
+    )
     batch_size: PositiveInt = Field(13, description="Items per training step.")
     learning_rate: PositiveFloat = Field(5e-4, description="Step size of Adam.")
     patience: PositiveInt | None = Field(
@@ -85,9 +113,9 @@ class Settings(BaseModel):
             raise ValueError(
                 f"orthogonal: got {len(self.orthogonal)} run folders, strategy '{self.strategy}' needs {needed}"
             )
-        if self.strategy == "freeze" and len(self.layers) != 1:
+        if self.strategy in ONE_LAYER and len(self.layers) != 1:
             raise ValueError(
-                f"layers: got {_listed(self.layers)}, strategy 'freeze' needs one: the last layer that stays frozen"
+                f"layers: got {_listed(self.layers)}, strategy '{self.strategy}' needs one: {ONE_LAYER[self.strategy]}"
             )
         if self.strategy in {"anti", "dual"} and not self.layers:
             raise ValueError(f"layers: got none, strategy '{self.strategy}' needs one or several to compare")
@@ -95,6 +123,24 @@ class Settings(BaseModel):
             raise ValueError(f"layers: got {_listed(self.layers)}, strategy '{self.strategy}' takes none")
         if len(set(self.layers)) != len(self.layers):
             raise ValueError(f"layers: got {_listed(self.layers)}, expected each once")
+        return self
+
+    @model_validator(mode="after")
+    def _nuisance_is_for_dann(self) -> "Settings":
+        if self.strategy == "dann" and self.nuisance is None:
+            raise ValueError("nuisance: got none, strategy 'dann' needs the attribute to unlearn")
+        if self.strategy != "dann" and self.nuisance is not None:
+            raise ValueError(f"nuisance: got {self.nuisance}, strategy '{self.strategy}' takes none")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_do_not_listen_to_validation(self) -> "Settings":
+        if not self.epochs and self.selection != "last":
+            raise ValueError("epochs: got 0, which has no best epoch and needs selection last")
+        if self.labels == "shuffled" and (self.patience is not None or self.selection != "last"):
+            raise ValueError(
+                "labels: got shuffled, which no validation item can judge: it needs patience none and selection last"
+            )
         return self
 
 

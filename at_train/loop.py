@@ -8,18 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from at_data.errors import ConfigError
 from at_train.batches import Batch
 
-Penalty = Callable[[torch.Tensor], torch.Tensor]
+# mean over some items of the batch that the network saw last, and how many they are
+Penalty = Callable[[Batch], tuple[Tensor, Tensor | int]]
+
+
+class DivergedError(ConfigError):
+    """A loss is no finite number, so training is over."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Means over items: task loss (cross-entropy, nats), anti-transfer loss (0 without one), accuracy."""
+    """Means over items: task loss (cross-entropy, nats), loss that the strategy adds (0 without one), accuracy.
+
+    `at_loss` is the anti-transfer loss, times beta; under strategy dann the cross-entropy of guessing the nuisance, of
+    the items whose value is known.
+    """
 
     task_loss: float
     at_loss: float
@@ -48,19 +57,19 @@ def train_epoch(
 ) -> Losses:
     """Losses met on the way through one epoch, with dropout and changing weights; the network has learnt.
 
-    `penalty` is called with the input after each forward pass and added to the task loss. Dropout depends on (seed,
+    `penalty` is called with the batch after each forward pass and added to the task loss. Dropout depends on (seed,
     epoch) alone and torch's own generators are left as they were. The device is never waited for before the end, where
-    a loss that is not finite raises ConfigError.
+    a loss that is not finite raises DivergedError.
     """
     network.train()
     steps = []
     with generators(next(network.parameters()).device, seed, f"dropout of epoch {epoch}"):
         for batch in batches:
             optimiser.zero_grad(set_to_none=True)
-            task, at, logits = _losses(network, batch, penalty, precision)
+            task, at, of, logits = _losses(network, batch, penalty, precision)
             (task + at).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            steps.append(_record(task, at, logits, batch))
+            steps.append(_record(task, at, of, logits, batch))
     return _means(steps, f"epoch {epoch}, training")
 
 
@@ -77,8 +86,8 @@ def evaluate(
     network.eval()
     steps, predicted, target, ids = [], [], [], []
     for batch in batches:
-        task, at, logits = _losses(network, batch, penalty, precision)
-        steps.append(_record(task, at, logits, batch))
+        task, at, of, logits = _losses(network, batch, penalty, precision)
+        steps.append(_record(task, at, of, logits, batch))
         predicted.append(logits.argmax(1))
         target.append(batch.target)
         ids.extend(batch.ids)
@@ -96,34 +105,37 @@ def generators(device: torch.device, seed: int, purpose: str) -> Iterator[None]:
 
 def _losses(
     network: nn.Module, batch: Batch, penalty: Penalty | None, precision: str
-) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""], Float[torch.Tensor, "batch classes"]]:
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Tensor | int, Float[Tensor, "batch classes"]]:
     with torch.autocast(batch.values.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         logits = network(batch.values)
-        at = penalty(batch.values).float() if penalty else torch.zeros((), device=logits.device)
-    return functional.cross_entropy(logits.float(), batch.target), at, logits
+        at, of = penalty(batch) if penalty else (torch.zeros((), device=logits.device), 0)
+    return functional.cross_entropy(logits.float(), batch.target), at.float(), of, logits
 
 
 def _record(
-    task: Float[torch.Tensor, ""],
-    at: Float[torch.Tensor, ""],
-    logits: Float[torch.Tensor, "batch classes"],
+    task: Float[Tensor, ""],
+    at: Float[Tensor, ""],
+    of: Tensor | int,
+    logits: Float[Tensor, "batch classes"],
     batch: Batch,
-) -> Float[torch.Tensor, "4"]:
-    """Task loss, anti-transfer loss, share of right predictions, items: left on the device."""
+) -> Float[Tensor, "5"]:
+    """Task loss, added loss, share of right predictions, items, items of the added loss: left on the device."""
     right = (logits.detach().argmax(1) == batch.target).float().mean()
-    return torch.stack([task.detach(), at.detach(), right, right.new_full((), len(batch.ids))])
+    counts = [right.new_full((), count) if isinstance(count, int) else count.float() for count in (len(batch.ids), of)]
+    return torch.stack([task.detach(), at.detach(), right, *counts])
 
 
-def _means(steps: list[Float[torch.Tensor, "4"]], where: str) -> Losses:
+def _means(steps: list[Float[Tensor, "5"]], where: str) -> Losses:
     """Means per item, so that a small last batch counts for what it holds."""
     values = torch.stack(steps).cpu().double().numpy()
     broken = np.flatnonzero(~np.isfinite(values[:, :2]).all(axis=1))
     if len(broken):
-        raise ConfigError(
+        raise DivergedError(
             f"{where}, step {broken[0] + 1}",
-            f"task loss {values[broken[0], 0]:g}, anti-transfer loss {values[broken[0], 1]:g}",
+            f"task loss {values[broken[0], 0]:g}, added loss {values[broken[0], 1]:g}",
             "finite losses",
             "train in a new folder with a lower learning_rate, or a beta nearer to zero",
         )
-    task, at, right = np.average(values[:, :3], axis=0, weights=values[:, 3])
-    return Losses(float(task), float(at), float(right))
+    task, at, right, items, of = values.T
+    added = np.average(at, weights=of) if of.any() else 0.0
+    return Losses(float(np.average(task, weights=items)), float(added), float(np.average(right, weights=items)))

@@ -1,23 +1,19 @@
 """The anti-transfer penalty: stands alone, takes any two CNNs, changes neither of them."""
 
-import difflib
 import math
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from at_data.errors import ConfigError
-from at_train import as_released
-from at_train.aggregations import AGGREGATIONS
+from at_train import as_released, feature_maps
+from at_train.aggregations import AGGREGATIONS, ALONE
+from at_train.feature_maps import Maps, Watched
 from at_train.similarities import SIMILARITIES
 
-Maps = dict[str, Tensor]  # layer name -> batch channels height width, the axes of each layer its own
 Variant = Literal["paper", "as_released"]
 
 
@@ -55,6 +51,9 @@ class AntiTransfer(nn.Module):
         Equations 1 to 3 of the paper, or what the authors' public code computes (`as_released.py`).
     frozen_layers : sequence of str, optional
         Module names in the frozen network; the same as `layers` when absent.
+    gain, offset : float
+        The frozen network sees its first input times `gain`, plus `offset`: for one that learnt values of another
+        scale. 1 and 0, as in the paper's experiments, hand it what the watched network saw.
 
     Raises
     ------
@@ -74,6 +73,8 @@ class AntiTransfer(nn.Module):
         similarity: str = "squared_cosine",
         variant: Variant = "paper",
         frozen_layers: Sequence[str] | None = None,
+        gain: float = 1.0,
+        offset: float = 0.0,
     ) -> None:
         super().__init__()
         partners = layers if frozen_layers is None else frozen_layers
@@ -81,20 +82,22 @@ class AntiTransfer(nn.Module):
         _check_known("aggregation", aggregation, AGGREGATIONS)
         _check_known("similarity", similarity, SIMILARITIES)
         _check_known("variant", variant, ("paper", "as_released"))
-        if not math.isfinite(beta):
-            raise ConfigError("beta", f"got {beta}", "a finite number", "1 is the paper's default")
+        for name, number, usual in (("beta", beta, 1), ("gain", gain, 1), ("offset", offset, 0)):
+            if not math.isfinite(number):
+                raise ConfigError(name, f"got {number}", "a finite number", f"{usual} is the paper's default")
         self.layers = tuple(layers)
         self.frozen_layers = tuple(partners)
         self.beta = float(beta)
+        self.gain = float(gain)
+        self.offset = float(offset)
         self.aggregation = aggregation
         self.similarity = similarity
         self.variant = variant
         self.last = {}
         # In a tuple, nn.Module does not see it: no parameters for an optimiser, nothing in the state dict.
         self._frozen = (frozen.requires_grad_(False).eval(),)
-        self._handles: list[RemovableHandle] = []
-        self._maps: Maps = {}
-        _modules(frozen, self.frozen_layers, "frozen_layers")
+        self._watched: Watched | None = None
+        feature_maps.named(frozen, self.frozen_layers, "frozen_layers")
 
     @property
     def frozen(self) -> nn.Module:
@@ -111,61 +114,89 @@ class AntiTransfer(nn.Module):
         if shared:
             came = f"{len(shared)} tensors of weights are shared by the frozen and the watched network"
             raise ConfigError("watch", came, "two networks", "freeze a copy: copy.deepcopy(model)")
-        modules = _modules(model, self.layers, "layers")
+        modules = feature_maps.named(model, self.layers, "layers")
         self.unwatch()
-
-        watched = weakref.ref(model)  # a deep copy of the model takes the hooks along, and is not watched
-
-        def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-            if module is watched():
-                self._maps = {}
-
-        self._handles.append(model.register_forward_pre_hook(begin))
-        for name, module in modules.items():
-            self._handles.append(module.register_forward_hook(_keep(name, module, lambda: self._maps)))
+        self._watched = Watched(model, modules)
         return self
 
     def unwatch(self) -> None:
         """Remove every hook from the watched network and forget its maps."""
-        while self._handles:
-            self._handles.pop().remove()
-        self._maps = {}
+        if self._watched:
+            self._watched.end()
+        self._watched = None
 
     def forward(self, *inputs: Any, **named: Any) -> Float[Tensor, ""]:
         """Penalty of the batch that the watched network saw last; `inputs` are what it was called with.
 
         Uses the kept maps up: each penalty needs its own forward pass.
         """
-        ours, self._maps = self._maps, {}
+        ours = self._taken()
+        theirs = self._look(*inputs, **named)
+        return self._sum({name: self._term(name, ours[name], theirs[name]) for name in self.layers})
+
+    def vectors(self, *inputs: Any, **named: Any) -> dict[str, Float[Tensor, "_ _"]]:
+        """What the frozen network is compared by, for each of `layers`: float32 at least, and free of all that learns.
+
+        So they may be kept: `against` takes them in place of a frozen pass. ConfigError as of `refuse_keeping`.
+        """
+        self.refuse_keeping()
+        return {name: ALONE[self.aggregation](maps) for name, maps in self._look(*inputs, **named).items()}
+
+    def against(self, vectors: Mapping[str, Float[Tensor, "_ _"]]) -> Float[Tensor, ""]:
+        """Penalty of the batch that the watched network saw last, from the `vectors` of the very same items."""
+        self.refuse_keeping()
+        ours = self._taken()
+        return self._sum({name: self._kept_term(name, ours[name], vectors[name]) for name in self.layers})
+
+    def refuse_keeping(self) -> None:
+        """Nothing, or ConfigError where the penalty is more than what two networks say of an item, each for itself."""
+        mixed = self.variant == "as_released" and self.aggregation == "gram"
+        if mixed or self.aggregation not in ALONE:
+            why = "correlates the items of a batch" if mixed else "looks at both networks at once"
+            raise ConfigError(
+                "kept vectors of the frozen network",
+                f"aggregation '{self.aggregation}' of variant '{self.variant}' {why}",
+                f"variant 'paper' with one of {', '.join(ALONE)}",
+                "let the frozen network run at every step, or choose another aggregation",
+            )
+
+    def _taken(self) -> Maps:
+        """Maps of the watched network, used up."""
+        ours = self._watched.take() if self._watched else {}
         for name in self.layers:
             if name not in ours:
                 todo = "call watch(model) once, then model(x) before each penalty(x)"
                 raise ConfigError(f"layer {name}", "no feature map", "a forward pass of the watched network", todo)
-        theirs = self._look(*inputs, **named)
-        terms = {}
-        for name, partner in zip(self.layers, self.frozen_layers, strict=True):
-            terms[name] = self._term(name, ours[name], theirs[partner])
+        return ours
+
+    def _sum(self, terms: dict[str, Tensor]) -> Tensor:
         self.last = {name: term.detach() for name, term in terms.items()}
         return torch.stack(list(terms.values())).sum()
 
     def _look(self, *inputs: Any, **named: Any) -> Maps:
-        """Maps of the frozen network, from a pass that ends where the last of them is known."""
+        """Maps of the frozen network by layer of the watched one, from a pass that ends where the last is known."""
         maps: Maps = {}
         self.frozen.eval()  # whoever holds the frozen network may have called .train() since
-        modules = _modules(self.frozen, self.frozen_layers, "frozen_layers")
-        with torch.no_grad(), _until_complete(modules, maps):
-            self.frozen(*inputs, **named)
+        modules = feature_maps.named(self.frozen, self.frozen_layers, "frozen_layers")
+        with torch.no_grad(), feature_maps.until_complete(modules, maps):
+            self.frozen(*self._rescaled(inputs), **named)
         for name in self.frozen_layers:
             if name not in maps:
                 todo = "name a layer that forward calls"
                 raise ConfigError(f"frozen layer {name}", "its forward pass never reached it", "a feature map", todo)
-        return maps
+        return {name: maps[partner] for name, partner in zip(self.layers, self.frozen_layers, strict=True)}
+
+    def _rescaled(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if (self.gain, self.offset) == (1.0, 0.0):
+            return inputs
+        if not inputs:
+            todo = "call penalty(x), not penalty(name=x)"
+            raise ConfigError("gain and offset", "no input by place", "the input to be rescaled as the first", todo)
+        return (inputs[0] * self.gain + self.offset, *inputs[1:])
 
     def _term(self, name: str, ours: Tensor, theirs: Tensor) -> Tensor:
         """What one layer adds to the penalty: a term of the second sum of equation 3, mean over items."""
-        if ours.shape[0] != theirs.shape[0]:
-            came = f"the watched network saw {ours.shape[0]} items, the penalty {theirs.shape[0]}"
-            raise ConfigError(f"layer {name}", came, "the same batch", "call model(x), then penalty(x) with the same x")
+        _check_items(name, ours, theirs)
         try:
             if self.variant == "as_released":
                 return as_released.penalty(ours, theirs, self.beta, self.aggregation, self.similarity)
@@ -175,6 +206,16 @@ class AntiTransfer(nn.Module):
             raise ConfigError(where, error.came, error.expected, error.todo) from None
         return self.beta * SIMILARITIES[self.similarity](*vectors).mean()
 
+    def _kept_term(self, name: str, ours: Tensor, theirs: Tensor) -> Tensor:
+        """The same from kept vectors of the frozen network: operation for operation, so that no bit differs."""
+        _check_items(name, ours, theirs)
+        vectors = ALONE[self.aggregation](ours), theirs
+        if self.variant == "as_released":
+            positions = ours.shape[2] * ours.shape[3]
+            rows, other_rows = (each.reshape(-1, positions) for each in vectors)
+            return as_released.of_rows(rows, other_rows, self.beta, self.similarity)
+        return self.beta * SIMILARITIES[self.similarity](*vectors).mean()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AntiTransfer":
         """Itself, after `.to(...)` and its kin have reached the hidden frozen network too."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -182,61 +223,10 @@ class AntiTransfer(nn.Module):
         return self
 
 
-class _Complete(Exception):  # noqa: N818 (a signal, not an error)
-    """Every map asked for has been seen."""
-
-
-@contextmanager
-def _until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]:
-    """Within it the outputs of `modules` go into `maps`; it ends as soon as there is one of each."""
-
-    def stop(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
-        if len(maps) == len(modules):
-            raise _Complete
-
-    handles = []
-    for name, module in modules.items():
-        handles.append(module.register_forward_hook(_keep(name, module, lambda: maps)))
-        handles.append(module.register_forward_hook(stop))
-    try:
-        with suppress(_Complete):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    """Forward hook that puts the first output of this very module, not of a copy of it, into the maps.
-
-    It copies: an in-place operation after the module would otherwise change the map of the watched network, and not
-    that of the frozen one, which has stopped. The copy is float32 at least, as the aggregations need it anyway.
-    """
-    compared = weakref.ref(module)
-
-    def keep(module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
-        if module is not compared():
-            return
-        if not isinstance(output, Tensor) or output.dim() != 4 or not output.is_floating_point():  # noqa: PLR2004
-            came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-            expected = "a float feature map, batch x channels x height x width"
-            raise ConfigError(f"layer {name}", f"its output is {came}", expected, "name a convolution or what follows")
-        if name not in maps():
-            maps()[name] = output.to(torch.promote_types(output.dtype, torch.float32), copy=True)
-
-    return keep
-
-
-def _modules(network: nn.Module, names: Sequence[str], where: str) -> dict[str, nn.Module]:
-    """Submodules of a network by name."""
-    known = dict(network.named_modules())
-    for name in names:
-        if name not in known or not name:
-            near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or [key for key in known if key][:5]
-            kind = type(network).__name__
-            todo = f"near names: {', '.join(near)}" if near else "the network has no submodules"
-            raise ConfigError(where, f"{kind} has no module '{name}'", "names as in named_modules()", todo)
-    return {name: known[name] for name in names}
+def _check_items(name: str, ours: Tensor, theirs: Tensor) -> None:
+    if ours.shape[0] != theirs.shape[0]:
+        came = f"the watched network saw {ours.shape[0]} items, the penalty {theirs.shape[0]}"
+        raise ConfigError(f"layer {name}", came, "the same batch", "call model(x), then penalty(x) with the same x")
 
 
 def _check_layers(layers: Sequence[str], partners: Sequence[str]) -> None:

@@ -3,25 +3,24 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from at_data.errors import CheckpointError, ConfigError
-from at_train import checkpoints, config, environment, loop, networks, results, run_folder, scores, strategies
-from at_train.aggregations import AGGREGATIONS
+from at_data.errors import ConfigError
+from at_train import checkpoints, config, environment, kept_vectors, loop, results, run_folder, scores, strategies
 from at_train.batches import Batch, Data, epoch_batches, sequential_batches
-from at_train.checkpoints import Checkpoint, Facts
 from at_train.config import Settings
-from at_train.losses import AntiTransfer
-from at_train.networks import Network
+from at_train.kept_vectors import GB, Comparison, Maker
+from at_train.loop import DivergedError
 from at_train.scores import device_named, score
-from at_train.similarities import SIMILARITIES
+from at_train.training import Training, check, plain, prepare, resume, save, warnings, why_stopped
 
 __all__ = ["Progress", "fit", "score"]
+
+ENDED = ("finished", run_folder.DIVERGED)  # states of a run that needs no more training
 
 
 @runtime_checkable
@@ -57,139 +56,101 @@ class Silent:
         """Nothing."""
 
 
-@dataclass
-class _Training:
-    """A run under way: `done` epochs are behind it."""
-
-    out: Path
-    digest: str
-    settings: Settings
-    data: Data
-    facts: Facts
-    network: Network
-    penalty: AntiTransfer | None
-    optimiser: torch.optim.Optimizer
-    device: torch.device
-    done: int = 0
-    best_epoch: int | None = None
-    best_loss: float | None = None
-
-
 def fit(
-    dataset: Path, out: Path, settings: Settings, device: str = "auto", progress: Progress | None = None
+    dataset: Path,
+    out: Path,
+    settings: Settings,
+    device: str = "auto",
+    progress: Progress | None = None,
+    *,
+    cache_orthogonal: bool = False,
 ) -> dict[str, Any]:
-    """What `run.json` says of the run that was trained, carried on or found finished in `out`.
+    """What `run.json` says of the run that was trained, carried on or found ended in `out`.
 
     The same call on the same folder carries on after the last whole epoch, on a CPU to the very weights of a run that
-    was never stopped. A finished run is left alone. ConfigError or CheckpointError, with `out` untouched, when the
-    settings cannot be met or the folder holds something else.
+    was never stopped. A finished run is left alone, and so is one that diverged: its `state` is then `diverged`, its
+    results so far are kept. ConfigError or CheckpointError, with `out` untouched, when the settings cannot be met or
+    the folder holds something else.
+
+    `cache_orthogonal` keeps what the frozen network of anti and dual says of every item in `out` until the run has
+    ended: faster, on a CPU the same to the bit.
     """
     progress = progress or Silent()
     place = device_named(device)
     data = Data.open(dataset, settings.target)
     elsewhere = tuple(str(Path(folder).resolve()) for folder in settings.orthogonal)
     settings = settings.model_copy(update={"target": data.target, "orthogonal": elsewhere})
-    _check(settings, data)
+    check(settings, data)
     others = strategies.orthogonals(settings)
     digest = config.digest(settings, data.header.content, [other.facts["digest"] for other in others])
-    begun = run_folder.claim(out, digest, _plain(settings))
-    if begun and begun["state"] == "finished":
-        progress.say(f"{out}: already finished, nothing to do")
+    begun = run_folder.claim(out, digest, plain(settings))
+    if begun and begun["state"] in ENDED:
+        progress.say(f"{out}: {_ended(begun)}")
         return begun
-    training = _prepare(out, digest, settings, data, others, place)
+    training = prepare(out, digest, settings, data, others, place)
+    maker = _maker(training, others) if cache_orthogonal else None
     facts = _facts(training, dataset, others)
     with results.writing(out, "mend that; the same command carries on after the last whole epoch"):
-        return _carry_out(training, facts, progress)
+        return _carry_out(training, facts, others, maker, progress)
 
 
-def _carry_out(training: _Training, facts: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def _ended(facts: dict[str, Any]) -> str:
+    """What to say of a run that needs no more work, whatever the reason."""
+    if facts["state"] == "finished":
+        return "already finished, nothing to do"
+    diverged = facts["diverged"]
+    return f"diverged in epoch {diverged['epoch']} ({diverged['message']}); {run_folder.MEND}"
+
+
+def _carry_out(
+    training: Training,
+    facts: dict[str, Any],
+    others: list[strategies.Orthogonal],
+    maker: Maker | None,
+    progress: Progress,
+) -> dict[str, Any]:
     """What `run.json` says at the end; the folder is looked at again, for only now no other process can change it."""
     out = training.out
     with run_folder.locked(out):
-        begun = run_folder.claim(out, training.digest, _plain(training.settings))
-        if begun and begun["state"] == "finished":
-            progress.say(f"{out}: finished by another process, nothing to do")
+        begun = run_folder.claim(out, training.digest, plain(training.settings))
+        if begun and begun["state"] in ENDED:
+            progress.say(f"{out}: another process was here: {_ended(begun)}")
             return begun
-        _resume(training)
+        resume(training)
         _lay_out(training, facts)
-        _warn(progress, facts, training.data)
+        for warning in warnings(training, facts["orthogonal"], others):
+            progress.say(f"warning: {warning}")
         if training.done:
             progress.say(f"{out}: carrying on after epoch {training.done}")
-        stopped = _train(training, progress)
-        return _finish(training, facts, stopped)
+        if maker and isinstance(training.penalty, Comparison):
+            size = maker.bytes(training.splits) / GB
+            progress.say(f"keeping what the orthogonal network says of every item: {size:.2f} GB in {maker.folder}")
+            training.penalty.kept = maker.open(training.splits)
+        try:
+            facts = _finish(training, facts, _train(training, progress))
+        except DivergedError as error:
+            facts = _diverge(training, facts, error)
+            progress.say(f"{out}: {_ended(facts)}")
+        kept_vectors.remove(out)
+        return facts
 
 
-def _check(settings: Settings, data: Data) -> None:
-    """Nothing, or ConfigError for a name that does not exist or a dataset without what the schedule needs."""
-    config.check_known("network", settings.network, networks.names())
-    config.check_known("aggregation", settings.aggregation, AGGREGATIONS)
-    config.check_known("similarity", settings.similarity, SIMILARITIES)
-    with torch.device("meta"):
-        layers = networks.build(
-            settings.network, len(data.classes), (data.header.frames, data.header.bins), settings.width
-        ).layers
-    for layer in settings.layers:
-        config.check_known("layer", layer, layers)
-    if not _has_valid(data) and (settings.patience or settings.selection == "best"):
+def _maker(training: Training, others: list[strategies.Orthogonal]) -> Maker:
+    """What keeps the words of the frozen network; ConfigError where there is none, or its words cannot be kept."""
+    if not isinstance(training.penalty, Comparison):
         raise ConfigError(
-            data.folder,
-            f"no valid items with a known {data.target}",
-            "a valid split, for early stopping and the best epoch",
-            "set patience none and selection last, or build the dataset with a valid split",
+            "--cache-orthogonal",
+            f"strategy '{training.settings.strategy}', which asks no other network while it trains",
+            f"strategy {' or '.join(sorted(strategies.COMPARING))}",
+            "leave the flag out",
         )
+    training.penalty.penalty.refuse_keeping()
+    about = {"weights": checkpoints.sha256(others[-1].weights), "content": training.data.header.content}
+    settings, folder = training.settings, training.out / kept_vectors.FOLDER
+    return Maker(folder, training.penalty.penalty, settings.batch_size, training.device, settings.precision, about)
 
 
-def _has_valid(data: Data) -> bool:
-    return "valid" in data.splits and len(data.splits["valid"]) > 0
-
-
-def _prepare(
-    out: Path, digest: str, settings: Settings, data: Data, others: list[strategies.Orthogonal], device: torch.device
-) -> _Training:
-    """A run as it begins. Initial weights are drawn from the seed alone."""
-    facts = Facts(**data.facts())
-    with loop.generators(torch.device("cpu"), settings.seed, "initial weights"):
-        network = networks.build(settings.network, len(data.classes), (facts.frames, facts.bins), settings.width)
-    penalty = strategies.apply(settings, network, others, facts)
-    # a quarter off a step on the CPU too (docs/performance.md)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if penalty:
-        penalty.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learning = [weight for weight in network.parameters() if weight.requires_grad]
-    optimiser = torch.optim.Adam(learning, lr=settings.learning_rate)
-    return _Training(out, digest, settings, data, facts, network, penalty, optimiser, device)
-
-
-def _resume(training: _Training) -> None:
-    """Put weights, optimiser and counts back as the last checkpoint has them, if any, and drop what came after it."""
-    last = checkpoints.selected(training.out, "last")
-    if last.is_file():
-        _restore(training, last)
-    results.truncate(training.out, training.done)  # results are written before weights are
-
-
-def _restore(training: _Training, last: Path) -> None:
-    """Weights, optimiser and counts as this checkpoint has them; CheckpointError when it is not one of this run."""
-    checkpoint = checkpoints.load(last)
-    if checkpoint.run != training.digest:
-        raise CheckpointError(
-            last,
-            f"a checkpoint of run {checkpoint.run[:8]}",
-            f"one of run {training.digest[:8]}",
-            "restore the file, or train in a new folder",
-        )
-    checkpoints.restore(last, checkpoint, training.network)
-    checkpoints.restore_optimiser(last, checkpoint, training.optimiser)
-    training.done, training.best_epoch, training.best_loss = (
-        checkpoint.epoch,
-        checkpoint.best_epoch,
-        checkpoint.best_loss,
-    )
-    if checkpoint.epoch == checkpoint.best_epoch:  # a kill may have come between the two files
-        checkpoints.save(checkpoints.selected(training.out, "best"), replace(checkpoint, optimiser=None))
-
-
-def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogonal]) -> dict[str, Any]:
+def _facts(training: Training, dataset: Path, others: list[strategies.Orthogonal]) -> dict[str, Any]:
     """What `run.json` says of a run that begins."""
     data, header = training.data, training.data.header
     corpus, folder = header.manifest["corpus"], dataset.resolve()
@@ -201,7 +162,7 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
     return {
         "digest": training.digest,
         "name": training.out.resolve().name,
-        "settings": _plain(training.settings),
+        "settings": plain(training.settings),
         "dataset": {
             "name": header.name,
             "digest": header.digest,
@@ -223,7 +184,7 @@ def _facts(training: _Training, dataset: Path, others: list[strategies.Orthogona
     }
 
 
-def _lay_out(training: _Training, facts: dict[str, Any]) -> None:
+def _lay_out(training: Training, facts: dict[str, Any]) -> None:
     """Every file but results and weights: written at each start, for a kill may have come in between."""
     out, data = training.out, training.data
     results.write_run(out, facts)  # the first, so that a folder without it was never begun
@@ -243,49 +204,26 @@ def _lines(entries: Iterable[str]) -> str:
     return "".join(f"{entry}\n" for entry in sorted(entries))
 
 
-def _plain(settings: Settings) -> dict[str, Any]:
-    """Settings without the folders of other runs, which are known by their digests."""
-    return settings.model_dump(mode="json", exclude={"orthogonal"})
-
-
-def _warn(progress: Progress, facts: dict[str, Any], data: Data) -> None:
-    for name, split in data.splits.items():
-        if split.left_out:
-            progress.say(f"warning: {split.left_out} {name} items have no known {data.target} and are left out")
-    for other in facts["orthogonal"]:
-        for name, count in other["seen"].items():
-            if count:
-                progress.say(
-                    f"warning: the orthogonal run {other['name']} was trained on {count} {name} items of this dataset"
-                )
-
-
-def _train(training: _Training, progress: Progress) -> str:
+def _train(training: Training, progress: Progress) -> str:
     """Why training stopped: `epochs` or `patience`. Every epoch ends with a checkpoint it can go on from."""
+    if not training.settings.epochs:
+        save(training, best=False)
     with SummaryWriter(str(training.out), purge_step=training.done + 1 if training.done else None) as events:
-        while (stopped := _stopped(training)) is None:
+        while (stopped := why_stopped(training)) is None:
             values, best = _epoch(training, progress)
             for split, named in values.items():
                 results.append(training.out, results.Result(training.digest, training.done, split, named))
                 for name, value in named.items():
                     events.add_scalar(f"{name}/{split}", value, training.done)
             events.flush()
-            _save(training, best=best)
+            save(training, best=best)
             progress.end(values, best=best)
     return stopped
 
 
-def _stopped(training: _Training) -> str | None:
-    settings = training.settings
-    if training.done >= settings.epochs:
-        return "epochs"
-    waited = training.done - training.best_epoch if training.best_epoch else 0
-    return "patience" if settings.patience and waited >= settings.patience else None
-
-
-def _epoch(training: _Training, progress: Progress) -> tuple[dict[str, dict[str, float]], bool]:
+def _epoch(training: Training, progress: Progress) -> tuple[dict[str, dict[str, float]], bool]:
     """Results by split of the next epoch, and whether its validation task loss is the lowest so far."""
-    settings, train, epoch = training.settings, training.data.splits["train"], training.done + 1
+    settings, train, epoch = training.settings, training.splits["train"], training.done + 1
     progress.begin(epoch, settings.epochs, -(-len(train) // settings.batch_size))
     batches = epoch_batches(train, settings.batch_size, settings.seed, epoch, training.device)
     learnt = loop.train_epoch(
@@ -298,8 +236,8 @@ def _epoch(training: _Training, progress: Progress) -> tuple[dict[str, dict[str,
         precision=settings.precision,
     )
     values, best = {"train": asdict(learnt)}, False
-    if _has_valid(training.data):
-        held_out = sequential_batches(training.data.splits["valid"], settings.batch_size, training.device)
+    if "valid" in training.splits:
+        held_out = sequential_batches(training.splits["valid"], settings.batch_size, training.device)
         where = f"epoch {epoch}, validation"
         valid = loop.evaluate(
             training.network, held_out, training.penalty, precision=settings.precision, where=where
@@ -318,25 +256,7 @@ def _watched(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
         yield batch
 
 
-def _save(training: _Training, *, best: bool) -> None:
-    """`last.pt`, the point to go on from, then `best.pt`, which is made again from it if a kill comes between."""
-    checkpoint = Checkpoint(
-        training.digest,
-        training.done,
-        training.best_epoch,
-        training.best_loss,
-        _plain(training.settings),
-        training.facts,
-        training.network.state_dict(),
-        training.optimiser.state_dict(),
-    )
-    (training.out / "checkpoints").mkdir(exist_ok=True)
-    checkpoints.save(checkpoints.selected(training.out, "last"), checkpoint)
-    if best:
-        checkpoints.save(checkpoints.selected(training.out, "best"), replace(checkpoint, optimiser=None))
-
-
-def _finish(training: _Training, facts: dict[str, Any], stopped: str) -> dict[str, Any]:
+def _finish(training: Training, facts: dict[str, Any], stopped: str) -> dict[str, Any]:
     """Scores of every split with the selected weights; then, and only then, the run is called finished."""
     path = checkpoints.selected(training.out, training.settings.selection)
     if training.penalty:
@@ -347,5 +267,22 @@ def _finish(training: _Training, facts: dict[str, Any], stopped: str) -> dict[st
         if len(split):
             scores.write(training.out, facts, training.network, training.data, name)
     facts["state"] = "finished"
+    results.write_run(training.out, facts)
+    return facts
+
+
+def _diverge(training: Training, facts: dict[str, Any], error: DivergedError) -> dict[str, Any]:
+    """What `run.json` says of a run that a loss has ended; weights and results of the epochs before stay."""
+    scoring = why_stopped(training) is not None
+    ended = {
+        "best_epoch": training.best_epoch,
+        "epochs_run": training.done,
+        "state": run_folder.DIVERGED,
+        "diverged": {
+            "epoch": training.done + (not scoring),
+            "message": f"{error.where}: {error.came}",
+        },
+    }
+    facts = {**facts, **ended}
     results.write_run(training.out, facts)
     return facts

@@ -9,6 +9,8 @@ from typing import Any
 
 from at_data.errors import CheckpointError, ConfigError
 
+DIVERGED = "diverged"  # the state of a run that a loss ended which was no finite number
+MEND = "train in a new folder with a lower learning_rate, or a beta nearer to zero"
 PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
 LOCK = ".lock"  # held by the process that trains in a folder
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
@@ -35,6 +37,8 @@ def read(run: Path) -> dict[str, Any]:
 def read_finished(run: Path) -> dict[str, Any]:
     """What `run.json` says of a finished run; CheckpointError when training has not ended."""
     facts = read(run)
+    if facts["state"] == DIVERGED:
+        raise CheckpointError(run, "a run that has diverged", "a finished run", MEND)
     if facts["state"] != "finished":
         raise CheckpointError(
             run,

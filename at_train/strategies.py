@@ -1,6 +1,7 @@
 """What another network is used for: nothing, its weights, or to differ from it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,17 @@ from typing import Any
 import torch
 
 from at_data.errors import CheckpointError, ConfigError
-from at_train import checkpoints, run_folder
+from at_train import checkpoints, feature_maps, run_folder
+from at_train.adversaries import Adversary
+from at_train.batches import Split
 from at_train.checkpoints import Facts
 from at_train.config import Settings
+from at_train.feature_maps import Watched
+from at_train.kept_vectors import Comparison
 from at_train.losses import AntiTransfer
 from at_train.networks import Network
+
+COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
 
 Item = tuple[str, str]  # id and waveform
 
@@ -48,6 +55,12 @@ class Orthogonal:
         own = {name: self.facts[name] for name in ("name", "digest")}
         return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(corpus, held_out)}
 
+    def is_beginning_of(self, settings: Settings) -> bool:
+        """Whether this network never learnt and has the convolutions that a run with these settings begins with."""
+        own = self.facts["settings"]
+        drawn = ("network", "width", "seed")
+        return not self.facts["epochs_run"] and all(own[name] == getattr(settings, name) for name in drawn)
+
     def _lines(self, name: str) -> list[str]:
         path = self.folder / name
         try:
@@ -74,45 +87,78 @@ def orthogonals(settings: Settings) -> list[Orthogonal]:
     return found
 
 
-def apply(settings: Settings, network: Network, others: Sequence[Orthogonal], facts: Facts) -> AntiTransfer | None:
-    """The penalty that training adds, if any; the network has been given the weights the strategy copies.
+def apply(
+    settings: Settings, network: Network, others: Sequence[Orthogonal], facts: Facts, train: Split
+) -> Comparison | Adversary | None:
+    """What training adds to the task loss, if anything; the network has been given the weights the strategy copies.
 
-    The other network sees what this one sees: inputs scaled as this dataset's are, as in the paper's experiments.
-    ConfigError or CheckpointError when the networks do not fit each other.
+    Dice are thrown for what learns beside the network. ConfigError or CheckpointError when networks do not fit each
+    other.
     """
     loaded = [checkpoints.orthogonal(other.weights, facts) for other in others]
     if settings.strategy in {"init", "freeze", "dual"}:
-        checkpoints.copy_convolutions(loaded[0], network)
+        checkpoints.copy_convolutions(loaded[0][0], network)
     if settings.strategy == "freeze":
         checkpoints.freeze(network, settings.layers[0])
-    if settings.strategy not in {"anti", "dual"}:
+    if settings.strategy == "dann":
+        return _adversary(settings, network, facts, train)
+    if settings.strategy not in COMPARING:
         return None
-    frozen = loaded[-1]
-    theirs = [frozen.layers[name] for name in settings.layers if name in frozen.layers]
-    if len(theirs) < len(settings.layers):
+    return Comparison(_anti_transfer(settings, network, others[-1].folder, loaded[-1], facts))
+
+
+def _anti_transfer(
+    settings: Settings, network: Network, folder: Path, other: tuple[Network, Facts], ours: Facts
+) -> AntiTransfer:
+    """The penalty on likeness to the other network, which sees values scaled as this dataset's or as its own were."""
+    frozen, theirs = other
+    partners = [frozen.layers[name] for name in settings.layers if name in frozen.layers]
+    if len(partners) < len(settings.layers):
         raise ConfigError(
-            others[-1].folder,
+            folder,
             f"its network has not all of the layers {', '.join(settings.layers)}",
             f"a network with them, it has {', '.join(frozen.layers)}",
             "compare layers that both networks have",
         )
-    ours = [network.layers[name] for name in settings.layers]
+    own = settings.input_scaling == "own"
     penalty = AntiTransfer(
-        frozen, ours, settings.beta, settings.aggregation, settings.similarity, settings.variant, theirs
+        frozen,
+        [network.layers[name] for name in settings.layers],
+        settings.beta,
+        settings.aggregation,
+        settings.similarity,
+        settings.variant,
+        partners,
+        gain=ours.std / theirs.std if own else 1.0,
+        offset=(ours.mean - theirs.mean) / theirs.std if own else 0.0,
     )
     penalty.watch(network)
-    _refuse_misfit(network, penalty, facts)
+    with _trial(network, ours) as item:
+        penalty(item)
     return penalty
 
 
-def _refuse_misfit(network: Network, penalty: AntiTransfer, facts: Facts) -> None:
-    """Nothing, or ConfigError where the maps of the two networks do not fit each other; no dice are thrown."""
+def _adversary(settings: Settings, network: Network, facts: Facts, train: Split) -> Adversary:
+    """The branch that guesses the nuisance from the chosen layer's map."""
+    assert settings.nuisance is not None
+    (layer,) = (network.layers[name] for name in settings.layers)
+    watched = Watched(network, feature_maps.named(network, [layer], "layer"))
+    with _trial(network, facts):
+        channels = watched.take()[layer].shape[1]
+    watched.end()
+    codes = train.nuisances[settings.nuisance]
+    return Adversary(layer, channels, settings.nuisance, codes, settings.beta).watch(network)
+
+
+@contextmanager
+def _trial(network: Network, facts: Facts) -> Iterator[torch.Tensor]:
+    """An item of zeros that the network has seen, to find out early what does not fit; no dice are thrown."""
     learning = network.training
     network.eval()
     with torch.no_grad(), torch.random.fork_rng([]):
         item = torch.zeros(1, 1, facts.frames, facts.bins)
         network(item)
-        penalty(item)
+        yield item
     network.train(learning)
 
 

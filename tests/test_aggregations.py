@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from at_data.errors import ConfigError
-from at_train.aggregations import AGGREGATIONS, COMPRESSION, FLOOR
+from at_train.aggregations import AGGREGATIONS, ALONE, COMPRESSION, FLOOR
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}  # float64 against numpy
 FLOAT32_CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -53,6 +53,13 @@ def test_vectors_equal_a_slow_obvious_version(name, size, seed):
     for vectors, feature_maps in zip(AGGREGATIONS[name](ours, theirs), (ours, theirs), strict=True):
         expected = np.stack([SLOW[name](item) for item in feature_maps.numpy()])
         np.testing.assert_allclose(vectors.numpy(), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_vectors_of_one_map_alone_are_those_of_the_pair_to_the_bit(name):
+    ours, theirs = maps(3, 4, 5, 6).float(), maps(3, 4, 5, 6, seed=1).float()
+    for vectors, feature_maps in zip(AGGREGATIONS[name](ours, theirs), (ours, theirs), strict=True):
+        assert torch.equal(ALONE[name](feature_maps), vectors)
 
 
 def test_an_item_does_not_depend_on_its_batch(name):

@@ -114,7 +114,8 @@ def test_an_orthogonal_network_may_know_other_classes_and_another_scaling(tmp_pa
     path = tmp_path / "best.pt"
     other = replace(FACTS, mean=3.0, std=2.0, target="speaker", classes=list(toy.SPEAKERS))
     checkpoints.save(path, checkpoint(network(classes=4), facts=other))
-    frozen = checkpoints.orthogonal(path, FACTS)
+    frozen, facts = checkpoints.orthogonal(path, FACTS)
+    assert facts == other
     assert not frozen.training
     assert not any(weight.requires_grad for weight in frozen.parameters())
 

@@ -15,6 +15,7 @@ def test_defaults_are_the_papers():
     settings = Settings()
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.patience) == (50, 13, 5e-4, 5)
     assert (settings.beta, settings.aggregation, settings.similarity) == (1.0, "gram", "squared_cosine")
+    assert (settings.input_scaling, settings.labels, settings.nuisance) == ("target", "true", None)
     assert (settings.network, settings.width, settings.variant, settings.selection) == ("vgg16", 1.0, "paper", "best")
 
 
@@ -30,7 +31,17 @@ def test_defaults_are_the_papers():
         ({**ANTI, "layers": ["conv5", "conv5"]}, "expected each once"),
         ({"strategy": "antitransfer"}, "strategy: got 'antitransfer'"),
         ({"batchsize": 4}, "unknown setting 'batchsize', did you mean 'batch_size'.*known: target, network"),
-        ({"epochs": 0}, "epochs: got 0"),
+        ({"epochs": -1}, "epochs: got -1"),
+        ({"epochs": 0}, "epochs: got 0, which has no best epoch and needs selection last"),
+        ({"labels": "shuffled"}, "labels: got shuffled, .* needs patience none and selection last"),
+        ({"labels": "shuffled", "patience": None}, "needs patience none and selection last"),
+        ({"labels": "shuffled", "selection": "last"}, "needs patience none and selection last"),
+        ({"strategy": "dann", "layers": ["conv5"]}, "nuisance: got none, strategy 'dann' needs"),
+        ({"strategy": "dann", "nuisance": "speaker"}, "layers: got none, strategy 'dann' needs one"),
+        ({"strategy": "dann", "nuisance": "speaker", "layers": ["conv1", "conv2"]}, "strategy 'dann' needs one: where"),
+        ({"strategy": "dann", "nuisance": "speaker", "layers": ["conv1"], "orthogonal": ["a"]}, "'dann' needs 0"),
+        ({**ANTI, "nuisance": "speaker"}, "nuisance: got speaker, strategy 'anti' takes none"),
+        ({**ANTI, "input_scaling": "theirs"}, "input_scaling: got 'theirs'"),
         ({"epochs": "ten"}, "epochs: got 'ten'"),
         ({"beta": float("nan")}, "beta: got"),
         ({"learning_rate": -1.0}, "learning_rate: got -1.0"),

@@ -42,7 +42,7 @@ def test_evaluation_equals_a_plain_pass_over_all_items_whatever_the_batches():
     held = batches(5, 5, 1)
     values, target = (torch.cat([getattr(batch, name) for batch in held]) for name in ("values", "target"))
     logits = network(values)
-    result = evaluate(network, held, lambda x: x.abs().mean())
+    result = evaluate(network, held, lambda batch: (batch.values.abs().mean(), len(batch.ids)))
     assert result.losses.task_loss == pytest.approx(functional.cross_entropy(logits, target).item(), rel=CLOSE)
     assert result.losses.at_loss == pytest.approx(values.abs().mean().item(), rel=CLOSE)
     assert result.losses.accuracy == pytest.approx((logits.argmax(1) == target).float().mean().item(), rel=CLOSE)
@@ -54,7 +54,7 @@ def test_evaluation_equals_a_plain_pass_over_all_items_whatever_the_batches():
 def test_evaluation_changes_no_weight_and_builds_no_graph():
     network = Small()
     before = network.linear.weight.clone()
-    evaluate(network, batches(4), lambda x: network.linear.weight.sum() * x.mean())
+    evaluate(network, batches(4), lambda _: (network.linear.weight.sum(), 4))
     assert torch.equal(network.linear.weight, before)
     assert network.linear.weight.grad is None
 
@@ -77,7 +77,7 @@ def test_an_epoch_is_the_plain_loop_of_a_tutorial():
 
 def test_the_penalty_moves_the_weights():
     plain, pulled = Small(), Small()
-    for network, penalty in ((plain, None), (pulled, lambda _: pulled.linear.weight.square().sum())):
+    for network, penalty in ((plain, None), (pulled, lambda _: (pulled.linear.weight.square().sum(), 6))):
         train_epoch(network, batches(6), torch.optim.SGD(network.parameters(), 0.1), penalty, seed=1, epoch=1)
     assert pulled.linear.weight.norm() < plain.linear.weight.norm()
 

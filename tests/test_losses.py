@@ -165,6 +165,54 @@ def test_every_combination_has_finite_values_and_gradients(aggregation, similari
     assert all(model[i].weight.grad.isfinite().all() for i in (0, 2))
 
 
+# --- what the frozen network sees, and what is kept of it
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(2.0, -1.0), (1.0, 0.5), (0.25, 0.0)])
+def test_the_frozen_network_sees_its_own_scale(gain, offset):
+    model, frozen, x = plain(), plain(seed=1), batch()
+    expected = slow_penalty(model[:4](x).detach().numpy(), frozen[:4](x * gain + offset).detach().numpy())
+    np.testing.assert_allclose(penalty_of(model, frozen, x, gain=gain, offset=offset).item(), expected, **CLOSE)
+
+
+def test_a_gain_needs_an_input_by_place():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["3"], gain=2.0).watch(model)
+    model(x)
+    with pytest.raises(ConfigError, match="gain and offset: no input by place"):
+        penalty(input=x)
+
+
+@pytest.mark.parametrize("variant", ["paper", "as_released"])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_kept_vectors_give_the_same_penalty_and_gradient_to_the_bit(aggregation, similarity, variant):
+    model, frozen, x = plain().float(), plain(seed=1).float(), batch().float()
+    settings = {"aggregation": aggregation, "similarity": similarity, "variant": variant, "beta": 0.7}
+    penalty = AntiTransfer(frozen, ["3", "1"], **settings).watch(model)
+    if (aggregation, variant) == ("gram", "as_released"):
+        with pytest.raises(ConfigError, match="'as_released' correlates the items of a batch"):
+            penalty.vectors(x)
+        return
+    found = []
+    for kept in (None, penalty.vectors(x)):
+        model.zero_grad()
+        model(x)
+        value = penalty(x) if kept is None else penalty.against(kept)
+        value.backward()
+        found.append([value.detach(), *penalty.last.values(), *(weight.grad for weight in model[:3].parameters())])
+    assert all(torch.equal(live, kept) for live, kept in zip(*found, strict=True))
+
+
+def test_kept_vectors_of_another_number_of_items_are_refused():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["3"]).watch(model)
+    kept = penalty.vectors(x[:2])
+    model(x)
+    with pytest.raises(ConfigError, match="saw 3 items, the penalty 2"):
+        penalty.against(kept)
+
+
 # --- gradients
 
 
@@ -282,7 +330,7 @@ def test_maps_are_freed_with_the_penalty():
     penalty = AntiTransfer(frozen, ["3"]).watch(model)
     model(x)
     penalty(x)
-    assert not penalty._maps
+    assert not penalty._watched.maps
 
 
 def test_hooks_are_gone_after_unwatch_and_after_each_frozen_pass():
@@ -448,6 +496,8 @@ def test_networks_that_share_weights_are_refused():
         ({"layers": "3"}, "a single name"),
         ({"frozen_layers": ["1", "3"]}, "2 for 1 layers"),
         ({"beta": math.nan}, "a finite number"),
+        ({"gain": math.inf}, "gain: got inf"),
+        ({"offset": math.nan}, "offset: got nan"),
         ({"aggregation": "grams"}, "one of gram, mean"),
         ({"similarity": "cosine"}, "one of squared_cosine"),
     ],

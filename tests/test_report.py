@@ -18,7 +18,7 @@ from scipy import stats
 
 from at_data.errors import CheckpointError, ConfigError
 from at_train import results
-from at_train.report import comparison_text, figures, groups, report, tables
+from at_train.report import comparison_text, estimates, figures, formats, groups, report, tables
 from at_train.results import Result, load_run
 
 EXACT = 1e-12
@@ -54,7 +54,7 @@ def write_run(root, seed=0, *, state="finished", dataset=None, orthogonal=None, 
     data |= {"classes": list(words), "counts": {"train": 300, "valid": 60, "test": 90}, "nuisances": ["speaker"]}
     data.setdefault("content", data["digest"])
     others = orthogonal or (
-        [] if settings["strategy"] == "none" else [SPEAKER_NETWORK | ({"seen": seen} if seen else {})]
+        [] if settings["strategy"] in {"none", "dann"} else [SPEAKER_NETWORK | ({"seen": seen} if seen else {})]
     )
     digest = hashlib.sha256(json.dumps([settings, data, others]).encode()).hexdigest()
     folder = root / f"{settings['strategy']}-{seed}-{digest[:8]}"
@@ -66,7 +66,7 @@ def write_run(root, seed=0, *, state="finished", dataset=None, orthogonal=None, 
     results.write_run(folder, facts | ended)
     for epoch in range(1, epochs + 1):
         for split in ("train", "valid"):
-            at_loss = 0.6 / epoch if settings["strategy"] in {"anti", "dual"} else 0.0
+            at_loss = 0.6 / epoch if settings["strategy"] in {"anti", "dual", "dann"} else 0.0
             values = {"task_loss": 2 / epoch + dice.uniform(0, 0.2), "at_loss": at_loss, "accuracy": dice.uniform()}
             results.append(folder, Result(digest, epoch, split, values))
     for split in ("train", "valid", "test"):
@@ -222,7 +222,7 @@ def test_a_single_seed_has_no_interval(tmp_path):
 
 
 def test_equal_scores_have_an_interval_of_no_width():
-    found = tables.estimate([0.5, 0.5, 0.5])
+    found = estimates.estimate([0.5, 0.5, 0.5])
     assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
 
 
@@ -409,7 +409,7 @@ def test_csv_files_hold_every_digit(folders, written):
 
 
 def test_markdown_is_a_table_even_with_bars_in_names():
-    lines = tables.markdown([["a|b", "n"], ["x_y", "1"]]).splitlines()
+    lines = formats.markdown([["a|b", "n"], ["x_y", "1"]]).splitlines()
     assert lines == [r"| a\|b | n |", "|:--|--:|", r"| x\_y | 1 |"]
 
 
@@ -479,6 +479,8 @@ def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(folders
         "groups.csv",
         "index.html",
         "notes.txt",
+        "paper_tables.csv",
+        "paper_tables.md",
     ]
 
 
@@ -525,9 +527,11 @@ def test_confusions_of_any_size_and_any_name_can_be_drawn(classes):
 
 def test_many_values_are_drawn_as_the_worst_of_them():
     def value(number):
-        return tables.Value("none", "speaker", f"s{number}", (9, 9), tables.estimate([number / 200]), worst=number == 1)
+        accuracy = estimates.estimate([number / 200])
+        return tables.Value("none", "speaker", f"s{number}", (9, 9), accuracy, worst=number == 1)
 
-    few, many = (figures.groups([value(number) for number in range(1, count)]) for count in (figures.SHOWN + 1, 200))
+    counts = (figures.SHOWN + 1, 200)
+    few, many = (figures.groups([value(number) for number in range(1, count)], {}) for count in counts)
     assert few == many
 
 

@@ -1,9 +1,11 @@
 """Runs: what they leave behind, seeds, stopping, selection, refusals."""
 
+import csv
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -11,8 +13,10 @@ from toy_runs import Said, same, snapshot, weights
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train import checkpoints, config, results
-from at_train.run import fit
+from at_train import checkpoints, config, results, run
+from at_train.batches import Data
+from at_train.report import comparison_text, report
+from at_train.run import fit, score
 
 pytest_plugins = ["toy_fixtures"]
 CLOSE = 1e-6  # float64 sums in another order
@@ -83,6 +87,116 @@ def test_a_dataset_without_valid_trains_for_a_fixed_length_only(tmp_path):
         fit(folder, tmp_path / "r", toy.settings(), "cpu")
     facts = fit(folder, tmp_path / "r", toy.settings(selection="last"), "cpu")
     assert (facts["best_epoch"], facts["epochs_run"]) == (None, 2)
+
+
+def test_an_untrained_network_is_a_run_that_scores_and_that_others_differ_from(words, plain, tmp_path):
+    untrained = {"epochs": 0, "selection": "last", "seed": 7}
+    facts = fit(words, tmp_path / "o", toy.settings(**untrained), "cpu")
+    assert (facts["state"], facts["epochs_run"], facts["best_epoch"]) == ("finished", 0, None)
+    drawn = checkpoints.load(tmp_path / "o" / "checkpoints" / "last.pt")
+    fit(words, tmp_path / "still", toy.settings(**{**untrained, "seed": 0}), "cpu")
+    assert not same(drawn.weights, weights(tmp_path / "still"))
+    assert not (tmp_path / "o" / "checkpoints" / "best.pt").exists()
+    assert results.read(tmp_path / "o") == []
+    assert score(tmp_path / "o", device="cpu")["items"] == 12
+    said = Said()
+    fit(words, tmp_path / "o", toy.settings(**untrained), "cpu", said)
+    assert "already finished" in said.texts[0]
+    for name, count in (("o", 0), ("still", 1)):  # the second is drawn from the seed of the run itself
+        said = Said()
+        settings = toy.settings(strategy="anti", orthogonal=[str(tmp_path / name)], layers=["conv5"], epochs=1)
+        assert fit(words, tmp_path / f"{name}-anti", settings, "cpu", said)["orthogonal"][0]["name"] == name
+        assert sum("it is this network's own beginning" in text for text in said.texts) == count
+    runs = [plain, tmp_path / "o", tmp_path / "o-anti"]
+    assert report(runs, tmp_path / "report").is_file()
+    assert "none" in comparison_text([results.load_run(folder) for folder in runs])
+
+
+def test_an_untrained_run_that_was_stopped_before_it_was_scored_is_finished(words, tmp_path, monkeypatch):
+    settings = toy.settings(epochs=0, selection="last")
+    with monkeypatch.context() as patch:
+        patch.setattr(run.scores, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(words, tmp_path / "r", settings, "cpu")
+    before = weights(tmp_path / "r")
+    assert fit(words, tmp_path / "r", settings, "cpu")["state"] == "finished"
+    assert same(weights(tmp_path / "r"), before)
+
+
+def test_shuffled_labels_are_learnt_and_true_ones_scored(words, tmp_path):
+    given = {"labels": "shuffled", "selection": "last", "epochs": 60, "width": 1 / 16, "learning_rate": 2e-3}
+    fit(words, tmp_path / "r", toy.settings(**given, batch_size=24), "cpu")
+    learnt = [result.values for result in results.read(tmp_path / "r") if result.split == "train"]
+    split = Data.open(words).splits["train"]
+    dealt = split.shuffled(0).target
+    with (tmp_path / "r" / "scores" / "train.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["target"] for row in rows] == [toy.WORDS[code] for code in split.target]
+    guessed = np.array([toy.WORDS.index(row["predicted"]) for row in rows])
+    assert learnt[-1]["task_loss"] < 0.5 * learnt[0]["task_loss"]
+    assert (guessed == dealt).mean() > (guessed == split.target).mean()
+    again = score(tmp_path / "r", split="train", device="cpu")
+    assert again == json.loads((tmp_path / "r" / "scores" / "train.json").read_text())
+    settings = toy.settings(strategy="anti", orthogonal=[str(tmp_path / "r")], layers=["conv5"], width=1 / 16, epochs=1)
+    assert fit(words, tmp_path / "anti", settings, "cpu")["state"] == "finished"
+
+
+def test_shuffled_items_keep_their_classes_counts_and_their_values(words):
+    split = Data.open(words).splits["train"]
+    dealt, again, other = split.shuffled(1), split.shuffled(1), split.shuffled(2)
+    assert np.bincount(dealt.target).tolist() == np.bincount(split.target).tolist()
+    assert dealt.ids == split.ids
+    assert (dealt.target != split.target).any()
+    assert (dealt.target == again.target).all()
+    assert (dealt.target != other.target).any()
+
+
+def test_a_run_on_the_task_itself_may_be_the_one_to_differ_from(words, plain, tmp_path):
+    settings = toy.settings(strategy="anti", orthogonal=[str(plain)], layers=["conv5"], seed=1)
+    said = Said()
+    facts = fit(words, tmp_path / "r", settings, "cpu", said)
+    assert facts["orthogonal"][0]["target"] == facts["dataset"]["target"] == "word"
+    assert facts["orthogonal"][0]["seen"] == {"valid": 0, "test": 0}
+    assert not said.texts
+
+
+def test_a_run_that_diverges_keeps_what_it_had_and_is_left_alone(tmp_path, plain):
+    folder = toy.dataset(tmp_path / "d", takes={"train": 1, "test": 1})
+    settings = toy.settings(selection="last", learning_rate=1e30, batch_size=12, epochs=5)
+    said = Said()
+    facts = fit(folder, tmp_path / "r", settings, "cpu", said)
+    assert (facts["state"], facts["epochs_run"], facts["stopped"]) == ("diverged", 1, None)
+    assert facts["diverged"]["epoch"] == 2
+    assert facts == json.loads((tmp_path / "r" / "run.json").read_text())
+    assert "diverged in epoch 2 (epoch 2, training, step 1: task loss" in said.texts[-1]
+    assert [result.epoch for result in results.read(tmp_path / "r")] == [1]
+    assert checkpoints.load(tmp_path / "r" / "checkpoints" / "last.pt").epoch == 1
+    before, said = snapshot(tmp_path / "r"), Said()
+    assert fit(folder, tmp_path / "r", settings, "cpu", said) == facts
+    assert snapshot(tmp_path / "r") == before
+    assert "lower learning_rate" in said.texts[0]
+    with pytest.raises(CheckpointError, match=r"a run that has diverged; expected a finished run.*lower"):
+        score(tmp_path / "r")
+    settings = toy.settings(strategy="init", orthogonal=[str(tmp_path / "r")], selection="last")
+    with pytest.raises(CheckpointError, match=r"a run that has diverged"):
+        fit(folder, tmp_path / "o", settings, "cpu")
+    assert report([plain, tmp_path / "r"], tmp_path / "report").is_file()
+    assert "r (diverged, 1 epochs)" in comparison_text([results.load_run(tmp_path / "r")])
+
+
+def test_a_run_whose_last_step_broke_it_has_diverged_too(tmp_path):
+    folder = toy.dataset(tmp_path / "d", takes={"train": 1, "test": 1})
+    settings = toy.settings(selection="last", learning_rate=1e30, batch_size=12, epochs=1)
+    facts = fit(folder, tmp_path / "r", settings, "cpu")
+    assert (facts["state"], facts["epochs_run"], facts["diverged"]["epoch"]) == ("diverged", 1, 1)
+    assert "scoring t" in facts["diverged"]["message"]
+
+
+def test_a_broken_validation_is_a_divergence(words, tmp_path):
+    facts = fit(words, tmp_path / "r", toy.settings(learning_rate=1e30, batch_size=24), "cpu")
+    assert (facts["state"], facts["epochs_run"]) == ("diverged", 0)
+    assert facts["diverged"] == {"epoch": 1, "message": facts["diverged"]["message"]}
+    assert facts["diverged"]["message"].startswith("epoch 1, validation, step 1: task loss")
 
 
 def test_a_network_learns_what_is_there_to_learn(tmp_path):

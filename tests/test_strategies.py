@@ -10,8 +10,11 @@ from toy_runs import Said, kill, same, weights
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train import results, run
+from at_train import checkpoints, results, run
+from at_train.aggregations import AGGREGATIONS
+from at_train.batches import Data, sequential_batches
 from at_train.run import fit
+from at_train.similarities import squared_cosine
 
 pytest_plugins = ["toy_fixtures"]
 
@@ -76,6 +79,39 @@ def test_anti_transfer_pulls_the_maps_apart(words, speaker, tmp_path):
         for name, beta in (("apart", 20), ("alike", -20))
     }
     assert last["apart"] < last["alike"]
+
+
+def network_of(folder, which):
+    path = folder / "checkpoints" / f"{which}.pt"
+    return checkpoints.network(path, checkpoints.load(path))
+
+
+@pytest.mark.parametrize("strategy", ["anti", "dual"])
+def test_the_frozen_network_sees_inputs_in_the_datasets_scale_or_in_its_own(words, anti, tmp_path, strategy):
+    louder = toy.dataset(tmp_path / "louder", target="speaker", scaling=(0.5, 4.0))
+    fit(louder, tmp_path / "o", toy.settings(epochs=1), "cpu")
+    others = [str(anti)] * (strategy == "dual") + [str(tmp_path / "o")]
+    given = {"strategy": strategy, "orthogonal": others, "layers": ["conv5"], "beta": 0.5, "epochs": 1}
+    (held,) = sequential_batches(Data.open(words).splits["valid"], 12, torch.device("cpu"))
+    values = {}
+    for scaling in ("target", "own"):
+        out = tmp_path / scaling
+        fit(words, out, toy.settings(**given, input_scaling=scaling), "cpu")
+        seen = (held.values - 0.5) / 4.0 if scaling == "own" else held.values  # `words` has mean 0 and deviation 1
+        inputs = ((network_of(out, "last"), held.values), (network_of(tmp_path / "o", "best"), seen))
+        maps = [net.features[:7](x) for net, x in inputs]  # up to conv5
+        expected = 0.5 * squared_cosine(*AGGREGATIONS["gram"](*maps)).mean().item()
+        values[scaling] = results.read(out)[-1].values["at_loss"]
+        assert values[scaling] == pytest.approx(expected, rel=1e-5)
+    assert values["own"] != pytest.approx(values["target"], rel=1e-3)
+
+
+def test_equal_scales_make_the_same_run_to_the_bit(words, speaker, anti, tmp_path):
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv3", "conv5"], "input_scaling": "own"}
+    fit(words, tmp_path / "r", toy.settings(**given), "cpu")
+    assert same(weights(tmp_path / "r"), weights(anti))
+    ours, theirs = (results.read(folder) for folder in (tmp_path / "r", anti))
+    assert [result.values for result in ours] == [result.values for result in theirs]
 
 
 def test_dual_starts_from_the_anti_run_and_differs_from_the_second(words, speaker, anti, tmp_path, start):

@@ -87,6 +87,29 @@ def speaker_run(tmp_path_factory):
     return out
 
 
+def test_dann_is_trained_by_its_flags_and_names_its_loss(words, tmp_path, main):
+    dann = ["--strategy", "dann", "--nuisance", "speaker", "--layer", "conv5", "--beta", "0.5"]
+    code, _, err = main("fit", words, "--out", tmp_path / "r", *dann, *QUICK)
+    assert code == 0
+    assert all("nuisance loss" in line and "at loss" not in line for line in err.splitlines())
+
+
+def test_what_the_frozen_network_says_is_kept_by_a_flag(words, speaker_run, tmp_path, main):
+    anti = ["--strategy", "anti", "--orthogonal", speaker_run, "--layer", "conv5", "--input-scaling", "own"]
+    code, _, err = main("fit", words, "--out", tmp_path / "r", *anti, "--cache-orthogonal", *QUICK)
+    assert code == 0
+    assert err.startswith("keeping what the orthogonal network says of every item")
+
+
+def test_a_run_that_diverges_ends_in_exit_1_and_says_so_again(words, tmp_path, main):
+    for epochs in range(2):
+        code, out, err = main("fit", words, "--out", tmp_path / "r", *QUICK, "--learning-rate", "1e30")
+        assert (code, out) == (1, "")
+        assert "diverged in epoch 1 (epoch 1, training, step 2: task loss" in err
+        assert "lower learning_rate" in err
+        assert len(err.splitlines()) == 1, epochs
+
+
 def test_fit_on_a_finished_run_says_so(words, plain, main):
     code, _, err = main("fit", words, "--out", plain, *QUICK)
     assert code == 0
@@ -97,7 +120,8 @@ def test_fit_on_a_finished_run_says_so(words, plain, main):
     ("words_after", "message"),
     [
         (["--strategy", "anti"], "strategy 'anti' needs 1"),
-        (["--epochs", "0"], "epochs: got 0"),
+        (["--epochs", "0"], "epochs: got 0, which has no best epoch and needs selection last"),
+        (["--cache-orthogonal"], "--cache-orthogonal: strategy 'none'"),
         (["--patience", "some"], "patience: got 'some'"),
         (["--target", "emotion"], "no attribute 'emotion'"),
         (["--network", "vgg61"], "did you mean 'vgg16'"),
@@ -126,7 +150,7 @@ def test_an_unknown_flag_exits_2_with_usage(main):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch, main):
-    monkeypatch.setattr(cli.config, "load", lambda *_: 1 // 0)
+    monkeypatch.setattr(cli.training.config, "load", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         main("fit", "d", "--out", "r")
 
@@ -203,13 +227,13 @@ def test_list_names_layers_and_every_table(main):
     assert known["networks"]["vgg16"] == [f"conv{number}" for number in range(1, 14)]
     assert set(known["aggregations"]) >= {"gram", "mean", "sum", "max", "compressed_product", "none"}
     assert set(known["similarities"]) >= {"squared_cosine", "sigmoid_mse"}
-    assert list(known["strategies"]) == ["none", "init", "freeze", "anti", "dual"]
+    assert list(known["strategies"]) == ["none", "init", "freeze", "anti", "dual", "dann"]
     _, text, _ = main("list")
     assert all(name in text for table in known.values() for name in table)
 
 
 def test_every_setting_is_a_flag_that_shows_its_default():
-    options = {option.name: option for option in cli.fit.params if isinstance(option, click.Option)}
+    options = {option.name: option for option in cli.training.fit.params if isinstance(option, click.Option)}
     text = call("fit", "--help").output
     for name, field in Settings.model_fields.items():
         assert options[name].help == field.description
@@ -250,3 +274,52 @@ def test_the_penalty_is_a_public_name_that_waits_for_torch():
 
 def test_version():
     assert call("--version").output.startswith("at-train, version ")
+
+
+STUDY = """
+name: small
+datasets: {words: DATASET}
+settings: {width: 0.0625, epochs: 1, patience: null, selection: last}
+seeds: [1, 2]
+runs:
+  - {name: none, strategy: none, dataset: words}
+baseline: none
+"""
+
+
+def test_a_study_is_planned_trained_and_reported_by_its_folder(words, main, tmp_path):
+    (tmp_path / "small.yaml").write_text(STUDY.replace("DATASET", words.name))
+    asked = ("study", tmp_path / "small.yaml", "--datasets", words.parent, "--out", tmp_path / "out")
+    code, out, _ = main(*asked, "--dry-run")
+    assert (code, "2 runs, 2 missing" in out) == (0, True)
+    assert not (tmp_path / "out").exists()
+    code, out, _ = main(*asked)
+    assert (code, "2 done, 0 failed, 0 blocked" in out) == (0, True)
+    code, out, _ = main(*asked, "--dry-run", "--json")
+    assert (code, set(json.loads(out)["runs"].values())) == (0, {"done"})
+    assert main("report", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / "report" / "index.html").is_file()
+
+
+def test_a_study_whose_runs_fail_exits_one_and_says_which(words, main, tmp_path):
+    broken = STUDY.replace("DATASET", words.name).replace("epochs: 1", "epochs: 1, learning_rate: 1.0e+30")
+    (tmp_path / "small.yaml").write_text(broken)
+    code, out, _ = main("study", tmp_path / "small.yaml", "--datasets", words.parent, "--out", tmp_path / "out")
+    assert code == 1
+    assert out.count("failed: ") == 2
+    assert "0 done, 2 failed, 0 blocked" in out
+
+
+def test_cost_tells_every_strategy_beside_plain_training(main):
+    code, out, _ = main(
+        "cost", "--width", 0.03125, "--batch-size", 2, "--steps", 1, "--layer", "conv2", "--device", "cpu", "--json"
+    )
+    assert code == 0
+    assert {"none", "init", "freeze", "anti", "dual", "dann"} <= {row["strategy"] for row in json.loads(out)}
+
+
+def test_explain_draws_the_networks_side_by_side(words, main, tmp_path):
+    for name, extra in (("a", ()), ("b", ("--seed", 2))):
+        assert main("fit", words, "--out", tmp_path / name, *QUICK, *extra)[0] == 0
+    assert main("explain", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "maps")[0] == 0
+    assert list((tmp_path / "maps").glob("*.png"))

@@ -3,31 +3,45 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from at_train.report import groups, tables
-from at_train.results import Run, load_run, writing
+from at_train.report import folders, formats, groups, tables
+from at_train.report.folders import Material, Missing, gather
+from at_train.results import Run, writing
 
-__all__ = ["comparison_text", "report"]
+__all__ = ["Material", "comparison_text", "gather", "report", "write"]
 
 
-def report(run_folders: Sequence[Path], out: Path) -> Path:
-    """The page `index.html` that compares these runs, written into `out` with its pictures and tables.
+def report(run_folders: Sequence[Path], out: Path | None = None) -> Path:
+    """The page `index.html` on these runs and studies, written into `out` with its pictures and tables.
 
-    Raises CheckpointError for a folder that is no run or is damaged, or when `out` cannot be written; ConfigError when
-    there is no run or `out` holds something else.
+    Without `out` the report of a single study goes into its folder `report`. Raises CheckpointError for a folder that
+    is neither run nor study, for a run that is damaged and not a study's, or when `out` cannot be written; ConfigError
+    when there is no run or `out` holds something else.
     """
+    return write(gather(run_folders), out)
+
+
+def write(material: Material, out: Path | None = None) -> Path:
+    """The same of runs that were gathered already."""
     from at_train.report import page  # noqa: PLC0415 - matplotlib, slow to import, needed here only
 
-    with writing(out, "mend that, or choose another --out"):
-        return page.write([load_run(folder) for folder in run_folders], out)
+    place = folders.place_of(material, out)
+    with writing(place, "mend that, or choose another --out"):
+        return page.write(material, place)
 
 
-def comparison_text(runs: Sequence[Run]) -> str:
+def comparison_text(material: Material | Sequence[Run]) -> str:
     """The comparison as text: a table for each dataset and target, then the runs that are not finished."""
+    if isinstance(material, Material):
+        runs, others, told = material.runs, material.others, material.missing
+    else:
+        runs, others = tuple(material), frozenset[str]()
+        told = tuple(Missing(run.name, run.state, f"{run.epochs_run} epochs") for run in runs if not run.finished)
     blocks = [
-        f"{section.dataset}: {section.target}\n{tables.aligned(tables.comparison_shown(tables.comparison(section)))}"
-        for section in groups.sections(runs)
+        f"{section.dataset}: {section.target}\n{formats.aligned(tables.comparison_shown(tables.comparison(section)))}"
+        for section in groups.sections(runs, others)
     ]
-    unfinished = [f"  {run.name} ({run.state}, {run.epochs_run} epochs)\n" for run in runs if not run.finished]
-    if unfinished:
-        blocks.append("not finished, left out:\n" + "".join(unfinished))
+    if told:
+        blocks.append(
+            "not finished, left out:\n" + "".join(f"  {one.name} ({one.state}, {one.reason})\n" for one in told)
+        )
     return "\n".join(blocks)

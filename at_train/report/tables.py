@@ -1,35 +1,18 @@
 """Groups of runs -> rows of numbers, and those rows as CSV, Markdown or text.
 
-Conventions: numbers are shares, 0 to 1, in rows and CSV, and percent in the tables for readers. Intervals are Student's
-95 % t-intervals of a mean over seeds: they tell how training varies, not what other test items would change.
+Conventions: numbers are shares, 0 to 1, in rows and CSV, and percent in the tables for readers.
 """
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
-from scipy.special import stdtrit
 
+from at_train.report.estimates import Estimate, estimate, paired, per_seed, score
+from at_train.report.formats import UNKNOWN, Cell, csv_text, exact, interval, percent
 from at_train.report.groups import Group, Key, Section, key, natural
 from at_train.results import Run
-
-CONFIDENCE = 0.95
-UNKNOWN = "-"  # what cannot be told, as the interval of a single seed
-
-Cell = str | int | float | None
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean of `count` numbers and its 95 % t-interval, which a single number does not have."""
-
-    count: int
-    mean: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +31,8 @@ class Row:
     best_epoch: Estimate | None
     baseline: str | None
     difference: Estimate | None
+    conflicting: Estimate | None  # of the items that contradict a bias made on purpose
+    conflicting_difference: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -60,33 +45,6 @@ class Value:
     items: tuple[int, int]
     accuracy: Estimate
     worst: bool
-
-
-def estimate(numbers: Iterable[float]) -> Estimate | None:
-    """Mean and t-interval of these numbers, None of none."""
-    values = np.array(list(numbers), dtype=np.float64)
-    if not values.size:
-        return None
-    mean = float(values.mean())
-    if values.size == 1:
-        return Estimate(1, mean, None, None)
-    half = float(stdtrit(values.size - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / np.sqrt(values.size))
-    return Estimate(values.size, mean, mean - half, mean + half)
-
-
-def per_seed(runs: Iterable[Run], value: Callable[[Run], float | None]) -> dict[Key, float]:
-    """A number of each seed on each dataset's content, in order; the mean where several runs share both."""
-    found: dict[Key, list[float]] = {}
-    for run in runs:
-        number = value(run)
-        if number is not None:
-            found.setdefault(key(run), []).append(number)
-    return {seed: float(np.mean(found[seed])) for seed in sorted(found)}
-
-
-def score(runs: Iterable[Run], name: str, split: str = "test") -> dict[Key, float]:
-    """A score on a split, as `accuracy`, by seed."""
-    return per_seed(runs, lambda run: run.scores.get(split, {}).get(name))
 
 
 def comparison(section: Section) -> list[Row]:
@@ -112,8 +70,9 @@ def confusion(group: Group) -> tuple[list[str], Int64[np.ndarray, "classes class
 
 
 def _row(section: Section, group: Group, baseline: Group | None) -> Row:
-    ours = score(group.runs, "accuracy")
-    theirs = score(baseline.runs, "accuracy") if baseline else {}
+    runs = baseline.runs if baseline else ()
+    ours, theirs = (score(some, "accuracy") for some in (group.runs, runs))
+    conflicting, their_conflicting = (score(some, "accuracy", "test_conflicting") for some in (group.runs, runs))
     return Row(
         dataset=section.dataset,
         target=section.target,
@@ -126,7 +85,9 @@ def _row(section: Section, group: Group, baseline: Group | None) -> Row:
         worst={name: estimate(_worst(group, name).values()) for name in section.nuisances},
         best_epoch=estimate(per_seed(group.runs, lambda run: run.best_epoch).values()),
         baseline=group.baseline,
-        difference=estimate(ours[seed] - theirs[seed] for seed in ours if seed in theirs),
+        difference=paired(ours, theirs),
+        conflicting=estimate(conflicting.values()),
+        conflicting_difference=paired(conflicting, their_conflicting),
     )
 
 
@@ -162,15 +123,20 @@ def comparison_csv(rows: Sequence[Row]) -> str:
     titles += ["test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_macro_f1"]
     titles += [f"test_worst_{name}_accuracy" for name in nuisances]
     titles += ["best_epoch", "baseline", "difference", "difference_low", "difference_high", "pairs"]
+    conflicting = any(row.conflicting for row in rows)
+    if conflicting:
+        names = ("test_conflicting_accuracy", "test_conflicting_difference")
+        titles += [name + end for name in names for end in ("", "_low", "_high")]
     cells = [
         (
             *(row.dataset, row.target, row.setting, row.seeds, _mean(row.train), _mean(row.valid)),
-            *(*_exact(row.test), _mean(row.macro_f1), *(_mean(row.worst.get(name)) for name in nuisances)),
-            *(_mean(row.best_epoch), row.baseline, *_exact(row.difference), _pairs(row)),
+            *(*exact(row.test), _mean(row.macro_f1), *(_mean(row.worst.get(name)) for name in nuisances)),
+            *(_mean(row.best_epoch), row.baseline, *exact(row.difference), _pairs(row)),
+            *((*exact(row.conflicting), *exact(row.conflicting_difference)) if conflicting else ()),
         )
         for row in rows
     ]
-    return _csv(titles, cells)
+    return csv_text(titles, cells)
 
 
 def values_csv(section_values: Iterable[tuple[Section, Sequence[Value]]]) -> str:
@@ -180,12 +146,12 @@ def values_csv(section_values: Iterable[tuple[Section, Sequence[Value]]]) -> str
     cells = [
         (
             *(section.dataset, section.target, one.setting, one.attribute, one.value, *one.items),
-            *(one.accuracy.count, *_exact(one.accuracy), "yes" if one.worst else "no"),
+            *(one.accuracy.count, *exact(one.accuracy), "yes" if one.worst else "no"),
         )
         for section, some in section_values
         for one in some
     ]
-    return _csv(titles, cells)
+    return csv_text(titles, cells)
 
 
 def confusion_csv(all_sections: Iterable[Section]) -> str:
@@ -198,7 +164,7 @@ def confusion_csv(all_sections: Iterable[Section]) -> str:
                 (section.dataset, section.target, group.label, classes[truth], classes[guess], int(total[truth, guess]))
                 for truth, guess in np.argwhere(total).tolist()
             ]
-    return _csv(["dataset", "target", "setting", "truth", "predicted", "items"], cells)
+    return csv_text(["dataset", "target", "setting", "truth", "predicted", "items"], cells)
 
 
 def comparison_shown(rows: Sequence[Row]) -> list[list[str]]:
@@ -207,12 +173,16 @@ def comparison_shown(rows: Sequence[Row]) -> list[list[str]]:
     titles = ["setting", "seeds", "train acc. (%)", "valid acc. (%)", "test acc. (%)", "95 % interval"]
     titles += ["macro F1 (%)", *(f"worst {name} (%)" for name in nuisances), "best epoch"]
     titles += ["diff. to none (points)", "95 % interval", "pairs"]
+    conflicting = any(row.conflicting for row in rows)
+    if conflicting:
+        titles += ["test_conflicting acc. (%)", "95 % interval", "diff. to none (points)", "95 % interval"]
     cells = [
         [
             *(row.setting, str(row.seeds), percent(row.train), percent(row.valid), percent(row.test)),
             *(interval(row.test), percent(row.macro_f1), *(percent(row.worst.get(name)) for name in nuisances)),
             f"{row.best_epoch.mean:.1f}" if row.best_epoch else UNKNOWN,
             *(percent(row.difference, "+"), interval(row.difference, "+"), str(_pairs(row) or UNKNOWN)),
+            *(_conflicting(row) if conflicting else ()),
         ]
         for row in rows
     ]
@@ -233,56 +203,14 @@ def values_shown(some: Sequence[Value]) -> list[list[str]]:
     return [[some[0].attribute if some else "value", "items", *(f"{one} (%)" for one in settings)], *rows]
 
 
-def percent(number: Estimate | None, sign: str = "") -> str:
-    """The mean in percent; with sign "+" in signed points."""
-    return f"{100 * number.mean:{sign}.1f}" if number else UNKNOWN
-
-
-def interval(number: Estimate | None, sign: str = "") -> str:
-    """Both ends in percent, as `[87.1, 90.3]`."""
-    if number is None or number.low is None or number.high is None:
-        return UNKNOWN
-    return f"[{100 * number.low:{sign}.1f}, {100 * number.high:{sign}.1f}]"
-
-
-def markdown(table: Sequence[Sequence[str]]) -> str:
-    """Titles and rows as a GitHub table; the first column is left, the others right."""
-    lines = ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in table]
-    return "\n".join([lines[0], "|:--|" + "--:|" * (len(table[0]) - 1), *lines[1:]]) + "\n"
-
-
-def aligned(table: Sequence[Sequence[str]]) -> str:
-    """Titles and rows as text columns for a terminal; the first column is left, the others right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in table
-    ]
-    return "".join("  ".join(line).rstrip() + "\n" for line in lines)
-
-
 def _mean(number: Estimate | None) -> float | None:
     return number.mean if number else None
 
 
-def _exact(number: Estimate | None) -> tuple[float | None, float | None, float | None]:
-    return (number.mean, number.low, number.high) if number else (None, None, None)
+def _conflicting(row: Row) -> Iterable[str]:
+    ours, less = row.conflicting, row.conflicting_difference
+    return percent(ours), interval(ours), percent(less, "+"), interval(less, "+")
 
 
 def _pairs(row: Row) -> int | None:
     return row.difference.count if row.difference else None
-
-
-def _csv(titles: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(titles)
-    writer.writerows(cells)
-    return text.getvalue()
-
-
-def _escaped(cell: str) -> str:
-    marks = str.maketrans(
-        {"|": r"\|", "\\": "\\\\", "<": "&lt;", "&": "&amp;", "\n": " ", "*": r"\*", "_": r"\_", "`": r"\`"}
-    )
-    return cell.translate(marks)

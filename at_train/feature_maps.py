@@ -1,0 +1,102 @@
+"""Feature maps out of any network by the names of its modules, by hooks that change nothing."""
+
+import difflib
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from at_data.errors import ConfigError
+
+Maps = dict[str, Tensor]  # layer name -> batch channels height width, the axes of each layer its own
+
+
+class Watched:
+    """The maps that modules returned in the last forward pass of a network, by name, until `end`.
+
+    The pass must be a call of the network itself, since that is what marks the beginning of a batch; copies of it are
+    not watched.
+    """
+
+    def __init__(self, network: nn.Module, modules: dict[str, nn.Module]) -> None:
+        self.maps: Maps = {}
+        watched = weakref.ref(network)  # a deep copy of the network takes the hooks along, and is not watched
+
+        def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+            if module is watched():
+                self.maps = {}
+
+        self._handles = [network.register_forward_pre_hook(begin)]
+        for name, module in modules.items():
+            self._handles.append(module.register_forward_hook(keep(name, module, lambda: self.maps)))
+
+    def take(self) -> Maps:
+        """The maps, which are forgotten here: each pass gives them once."""
+        maps, self.maps = self.maps, {}
+        return maps
+
+    def end(self) -> None:
+        """Remove every hook from the network and forget its maps."""
+        while self._handles:
+            self._handles.pop().remove()
+        self.maps = {}
+
+
+class _Complete(Exception):  # noqa: N818 (a signal, not an error)
+    """Every map asked for has been seen."""
+
+
+@contextmanager
+def until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]:
+    """Within it the outputs of `modules` go into `maps`; it ends as soon as there is one of each."""
+
+    def stop(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
+        if len(maps) == len(modules):
+            raise _Complete
+
+    handles = []
+    for name, module in modules.items():
+        handles.append(module.register_forward_hook(keep(name, module, lambda: maps)))
+        handles.append(module.register_forward_hook(stop))
+    try:
+        with suppress(_Complete):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    """Forward hook that puts the first output of this very module, not of a copy of it, into the maps.
+
+    It copies: an in-place operation after the module would otherwise change the map of the watched network, and not
+    that of the frozen one, which has stopped. The copy is float32 at least, as the aggregations need it anyway.
+    """
+    compared = weakref.ref(module)
+
+    def hook(module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        if module is not compared():
+            return
+        if not isinstance(output, Tensor) or output.dim() != 4 or not output.is_floating_point():  # noqa: PLR2004
+            came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+            expected = "a float feature map, batch x channels x height x width"
+            raise ConfigError(f"layer {name}", f"its output is {came}", expected, "name a convolution or what follows")
+        if name not in maps():
+            maps()[name] = output.to(torch.promote_types(output.dtype, torch.float32), copy=True)
+
+    return hook
+
+
+def named(network: nn.Module, names: Sequence[str], where: str) -> dict[str, nn.Module]:
+    """Submodules of a network by name."""
+    known = dict(network.named_modules())
+    for name in names:
+        if name not in known or not name:
+            near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or [key for key in known if key][:5]
+            kind = type(network).__name__
+            todo = f"near names: {', '.join(near)}" if near else "the network has no submodules"
+            raise ConfigError(where, f"{kind} has no module '{name}'", "names as in named_modules()", todo)
+    return {name: known[name] for name in names}

@@ -1,0 +1,162 @@
+"""Folders of runs and of studies -> runs, and a line for every one that is no finished run, so that none is dropped."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from at_data.errors import CheckpointError, ConfigError
+from at_train.results import Run, load_run
+
+STUDIES = "studies"  # folder of a study with a file that tells each study whose runs lie here
+ORTHOGONAL = "orthogonal"
+WITHIN = ("runs", ORTHOGONAL)  # folders of a study that hold run folders
+FAILED = "failed"  # folder with a file for every run that an error ended
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A run that no number comes from: its name, its state and the reason."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
+
+    `title` names the study, `place` is where its report goes if nothing else is said. `others` are digests of runs
+    that a study trained for others to use, and asks for in no row.
+    """
+
+    runs: tuple[Run, ...]
+    missing: tuple[Missing, ...]
+    title: str = ""
+    place: Path | None = None
+    others: frozenset[str] = frozenset()
+
+
+def gather(folders: Sequence[Path]) -> Material:
+    """Runs in these folders, each a run folder or a study's.
+
+    CheckpointError for a folder that is neither, or is damaged; within a study such a run is listed as missing. Run
+    folders named twice count once.
+    """
+    runs: dict[str, Run] = {}
+    others: dict[str, bool] = {}
+    missing: list[Missing] = []
+    studies = [folder for folder in folders if is_study(folder)]
+    for folder in folders:
+        for one in _study(folder) if folder in studies else _told(load_run(folder), {}):
+            if isinstance(one, Run):
+                runs[one.digest] = one
+                used = folder in studies and one.folder.parent.name == ORTHOGONAL
+                others[one.digest] = others.get(one.digest, True) and used
+            else:
+                missing.append(one)
+    facts = [fact for folder in studies for fact in _facts(folder)]
+    names = [str(fact["name"]) for fact in facts if fact.get("name")] or [folder.resolve().name for folder in studies]
+    place = studies[0] / "report" if len(studies) == 1 else None
+    asked = {name for fact in facts for name in _cells(fact.get("entries"))}
+    alone = {digest for digest, used in others.items() if used and runs[digest].folder.name not in asked}
+    title = ", ".join(names)
+    return Material(tuple(runs.values()), tuple(dict.fromkeys(missing)), title, place, frozenset(alone))
+
+
+def is_study(folder: Path) -> bool:
+    """Whether this is what a study wrote, and no run."""
+    known = any((folder / name).is_dir() for name in (STUDIES, *WITHIN))
+    return known and not (folder / "run.json").exists()
+
+
+def place_of(material: Material, out: Path | None) -> Path:
+    """Folder for the report; ConfigError where nobody says which."""
+    place = out or material.place
+    if place is None:
+        raise ConfigError("report", "no folder to write to", "--out, or one study", "name a folder with --out")
+    return place
+
+
+def header(run: Run) -> dict[str, Any]:
+    """What the dataset of this run says of itself, as the run folder keeps it; empty where it does not."""
+    raw = _json(run.folder / "data.json")
+    return raw if isinstance(raw, dict) else {}
+
+
+def _study(folder: Path) -> Iterator[Run | Missing]:
+    """Runs of a study in order of name, then what is planned, or failed, and has no run folder."""
+    failed = {path.stem: _error(path) for path in sorted((folder / FAILED).glob("*.json"))}
+    seen: set[str] = set()
+    for within in WITHIN:
+        for place in sorted((folder / within).iterdir()) if (folder / within).is_dir() else []:
+            if not place.is_dir() or place.name.startswith("."):
+                continue
+            seen.add(place.name)
+            yield from _one(place, failed)
+    planned = [name for facts in _facts(folder) for name in _planned(facts)]
+    for name in dict.fromkeys([*planned, *failed]):
+        if name not in seen:
+            reason = failed.get(name, "no run folder yet")
+            yield Missing(name, "failed" if name in failed else "not begun", reason)
+
+
+def _one(place: Path, failed: Mapping[str, str]) -> Iterator[Run | Missing]:
+    """A run folder of a study, with why it failed where that is written down."""
+    try:
+        run = load_run(place)
+    except CheckpointError as error:
+        state = "damaged" if (place / "run.json").exists() else "not begun"
+        yield Missing(place.name, state, failed.get(place.name) or f"{error.came}; {error.todo}")
+        return
+    yield from _told(run, failed)
+
+
+def _told(run: Run, failed: Mapping[str, str]) -> Iterator[Run | Missing]:
+    """A run, and after it what is to be said of it where it is not finished."""
+    yield run
+    if not run.finished:
+        why = _diverged(run) or failed.get(run.folder.name, "")
+        state = "failed" if run.state == "running" and why else run.state
+        yield Missing(run.name, state, f"{run.epochs_run} epochs" + f"; {why}" * bool(why))
+
+
+def _planned(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the run folders that a study asks for."""
+    yield from _cells(facts.get("entries"))
+    yield from _cells([{"runs": facts.get("orthogonal")}])
+
+
+def _cells(entries: Any) -> Iterator[str]:
+    """Names of the runs in these entries of a study."""
+    asked = [entry.get("runs") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    for cell in (cell for some in asked if isinstance(some, list) for cell in some):
+        if isinstance(cell, dict) and isinstance(cell.get("run"), str):
+            yield cell["run"]
+
+
+def _error(path: Path) -> str:
+    raw = _json(path)
+    return str(raw["error"]) if isinstance(raw, dict) and "error" in raw else f"see {path.parent.name}/{path.name}"
+
+
+def _facts(folder: Path) -> list[dict[str, Any]]:
+    """What the studies say of themselves whose runs lie in this folder."""
+    found = [_json(path) for path in sorted((folder / STUDIES).glob("*.json"))]
+    return [facts for facts in found if isinstance(facts, dict)]
+
+
+def _diverged(run: Run) -> str:
+    """Where a run's loss was no number any more; nothing for a run that did not diverge."""
+    raw = _json(run.folder / "run.json")
+    told = raw.get("diverged") if isinstance(raw, dict) else None
+    return f"epoch {told.get('epoch')}: {told.get('message')}" if isinstance(told, dict) else ""
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,537 @@
+"""Studies: what a file may say, which runs it asks for, and that each is trained once, whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import toy
+import yaml
+from toy_runs import same, weights
+
+from at_data import manifest
+from at_data.errors import AtError, ConfigError
+from at_train import results, study
+from at_train.study import locks, schema
+from at_train.study.grid import points_of
+from at_train.study.runner import Silent
+
+SETTINGS = {"width": toy.WIDTH, "epochs": 2, "batch_size": 12, "patience": None, "learning_rate": 1e-3}
+STUDY = {
+    "name": "toys",
+    "datasets": {"words": "words", "voices": "speakers"},
+    "settings": SETTINGS,
+    "seeds": [0, 1],
+    "orthogonal": {"voice": {"dataset": "voices", "seeds": "shared"}},
+    "runs": [
+        {"name": "plain", "dataset": "words", "strategy": "none"},
+        {
+            "name": "anti",
+            "dataset": "words",
+            "strategy": "anti",
+            "orthogonal": "voice",
+            "layers": {"each": ["conv3", "conv5"]},
+        },
+    ],
+    "baseline": "plain",
+    "select": {"rule": "best_validation_accuracy", "over": "layers", "entries": ["anti"]},
+}
+SMALL = {**STUDY, "seeds": [0], "runs": [STUDY["runs"][0], {**STUDY["runs"][1], "layers": "conv3"}], "select": None}
+RUNNER = """
+import sys
+from pathlib import Path
+from at_train import study
+
+class Loud(study.Silent):
+    def say(self, text):
+        print(text, flush=True)
+
+made = study.plan(study.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+print("planned", flush=True)
+outcome = study.run(made, devices=["cpu"], progress=Loud(), **eval(sys.argv[4]))
+print("complete" if outcome.complete else outcome, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    toy.dataset(folder / "words", takes={"train": 1, "valid": 1, "test": 1}, digest="a" * 64)
+    toy.dataset(folder / "speakers", takes={"train": 1, "valid": 1, "test": 1}, target="speaker", digest="b" * 64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, data):
+    """Folder of runs, and the plan they were trained by."""
+    out = tmp_path_factory.mktemp("finished")
+    made = study.plan(parse(STUDY), data, out)
+    said = Said()
+    outcome = study.run(made, jobs=2, devices=["cpu"], progress=said)
+    assert outcome.complete, outcome
+    return out, made, said
+
+
+class Said(Silent):
+    def __init__(self):
+        self.texts, self.counts = [], []
+
+    def say(self, text):
+        self.texts.append(text)
+
+    def update(self, done, total):
+        self.counts.append((done, total))
+
+
+def parse(raw, **changes):
+    return schema.parse(json.dumps({**raw, **changes}), "toys.yaml")
+
+
+def start(file, data, out, arguments="{}"):
+    command = [sys.executable, "-c", RUNNER, str(file), str(data), str(out), arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def saved(folder, raw):
+    path = folder / f"{raw['name']}.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def trained(out):
+    """How many times each run was begun, by name."""
+    files = [path for role in ("runs", "orthogonal") for path in sorted((out / role).glob("*/environment.json"))]
+    return {path.parent.name: len(json.loads(path.read_text())) for path in files}
+
+
+# what a file may say
+
+
+def test_a_grid_has_a_run_for_every_point_and_seed():
+    several = points_of(parse(STUDY))
+    assert [len(several[name]) for name in ("plain", "anti")] == [2, 4]
+    first = several["anti"][0]
+    assert (first.cell, first.raw["layers"], first.raw["seed"]) == ({"layers": ["conv3"]}, ["conv3"], 0)
+
+
+def test_a_shared_orthogonal_network_has_one_seed_and_others_one_each():
+    for seeds, expected in (("shared", [0, 0]), ("each", [0, 1])):
+        raw = {**STUDY, "orthogonal": {"voice": {"dataset": "voices", "seeds": seeds}}}
+        several = points_of(parse(raw))["anti"][:2]
+        assert [point.others[0].raw["seed"] for point in several] == expected
+
+
+def test_all_layers_can_be_asked_for():
+    anti = {**STUDY["runs"][1], "layers": {"each": "all"}}
+    assert len(points_of(parse(STUDY, runs=[anti], baseline=None))["anti"]) == 13 * 2
+
+
+def test_a_network_can_be_trained_for_the_layer_of_the_run_that_starts_from_it(data, tmp_path):
+    first = {"dataset": "same", "strategy": "anti", "orthogonal": "voice", "layers": "same", "seeds": "each"}
+    dual = {**STUDY["runs"][1], "name": "dual", "strategy": "dual", "orthogonal": ["first", "voice"]}
+    raw = {**STUDY, "orthogonal": {**STUDY["orthogonal"], "first": first}, "runs": [*STUDY["runs"], dual]}
+    made = study.plan(parse(raw), data, tmp_path)
+    for cell in made.entries["dual"]:
+        begun = made.runs[made.runs[cell.run].others[0]]
+        assert (begun.settings.layers, begun.settings.seed) == (tuple(cell.values["layers"]), cell.seed)
+        assert begun.role == "orthogonal"
+    # the runs of entry `anti` are those very networks: nothing is trained twice
+    assert len(made.runs) == 1 + 2 + 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": []}, r"unknown key 'run', did you mean 'runs'\? \(known: name, about"),
+        ({"settings": {"widht": 1}}, r"settings: unknown setting 'widht', did you mean 'width'"),
+        ({"settings": {"seed": 1}}, "settings: got seed, expected `seeds`"),
+        ({"seeds": [1, 1]}, "seeds: one stands twice"),
+        ({"seeds": [-1]}, "seeds 0: got -1"),
+        ({"baseline": "plane"}, r"unknown entry 'plane', did you mean 'plain'\? \(known: plain, anti\)"),
+        ({"controls": ["none"]}, "unknown entry 'none'"),
+        ({"select": {"rule": "best_test_accuracy", "over": "layers"}}, "'best_validation_accuracy'"),
+        ({"select": {"rule": "best_validation_accuracy", "over": "beta"}}, r"unknown axis 'beta' \(known: layers\)"),
+        ({"runs": [*STUDY["runs"], STUDY["runs"][0]]}, "'plain' stands twice"),
+        ({"orthogonal": {"voice": {"dataset": "voices"}}}, "orthogonal voice seeds: Field required"),
+        ({"orthogonal": {"voice": {"dataset": "voice", "seeds": "each"}}}, "unknown dataset 'voice', did you mean"),
+    ],
+)
+def test_what_is_wrong_with_a_study_is_told(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(STUDY, **changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dataset": "word"}, r"unknown dataset 'word', did you mean 'words'\? \(known: words, voices\)"),
+        ({"orthogonal": "voices"}, r"unknown orthogonal network 'voices', did you mean 'voice'\? \(known: voice\)"),
+        ({"layers": {"each": []}}, r"layers: got \{'each': \[\]\}, expected \{each"),
+        ({"layers": {"each": ["conv1", "conv1"]}}, "each once"),
+        ({"beta": {"all": [1]}}, "beta: got"),
+        ({"beta": {"each": "all"}}, "beta: got each: all, which is for layers"),
+        ({"beta": "same"}, "which only an orthogonal network can have"),
+        ({"layer": "conv1"}, "unknown setting 'layer', did you mean 'layers'"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_told(given, message):
+    with pytest.raises(ConfigError, match=message) as told:
+        parse(STUDY, runs=[STUDY["runs"][0], {**STUDY["runs"][1], **given}], select=None)
+    assert str(told.value).startswith("toys.yaml: ")
+
+
+def test_networks_that_need_each_other_are_refused():
+    circle = {"a": {"dataset": "words", "orthogonal": "b", "strategy": "init", "seeds": "each"}}
+    circle["b"] = {**circle["a"], "orthogonal": "a"}
+    with pytest.raises(ConfigError, match="a -> b -> a is a circle"):
+        parse(STUDY, orthogonal={**STUDY["orthogonal"], **circle})
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text("name: a\nname: b\n")
+    with pytest.raises(ConfigError, match="'name' stands twice"):
+        study.load(file)
+    with pytest.raises(ConfigError, match=r"no shipped study of that name.*table2_pretraining"):
+        study.load("table_2")
+
+
+# what is checked before the first run
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"layers": "conv14"}, "runs anti: layer: unknown layer 'conv14', did you mean"),
+        ({"strategy": "ant"}, "runs anti: settings: strategy: got 'ant'"),
+        ({"aggregation": "grm"}, "unknown aggregation 'grm', did you mean 'gram'"),
+        ({"similarity": "cosine"}, "unknown similarity 'cosine'"),
+        ({"network": "vgg61"}, "unknown network 'vgg61'"),
+        ({"target": "emotion"}, "no attribute 'emotion'; expected one of: word, speaker"),
+        ({"beta": "much"}, "beta: got 'much'"),
+        ({"orthogonal": ["voice", "voice"], "strategy": "dual"}, "the first network has strategy 'none'"),
+        ({"strategy": "dann", "orthogonal": [], "nuisance": "sex"}, "unknown nuisance 'sex'"),
+    ],
+)
+def test_unknown_names_are_told_before_the_first_run(data, tmp_path, entry, message):
+    wrong = parse(SMALL, runs=[SMALL["runs"][0], {**SMALL["runs"][1], **entry}])
+    with pytest.raises(AtError, match=message):
+        study.plan(wrong, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_absent_dataset_is_told_with_what_is_there_and_how_to_get_it(data, tmp_path):
+    for name, message in (
+        ("word", r"no dataset 'word' in it \(there: speakers, words\).*did you mean 'words'"),
+        ("synth_speaker", r"expected a folder synth_speaker-\w{8}; build it with `at-prepare build synth_speaker"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            study.plan(parse(SMALL, datasets={**STUDY["datasets"], "words": name}), data, tmp_path)
+
+
+def test_a_dataset_is_found_without_its_digest_unless_there_are_two(tmp_path):
+    for name in ("words-1234abcd", "speakers-00000000"):
+        toy.dataset(tmp_path / name, target=name.split("-")[0].removesuffix("s"))
+    assert study.plan(parse(SMALL), tmp_path, tmp_path / "out").datasets["words"].name == "words-1234abcd"
+    toy.dataset(tmp_path / "words-5678abcd")
+    with pytest.raises(ConfigError, match="holds 2 datasets 'words': words-1234abcd, words-5678abcd"):
+        study.plan(parse(SMALL), tmp_path, tmp_path / "out")
+
+
+def test_data_that_do_not_fit_each_other_are_told(tmp_path):
+    toy.dataset(tmp_path / "words")
+    toy.dataset(tmp_path / "speakers", target="speaker", manifest={"corpus": "toy", "audio": {}, "stft": toy.STFT})
+    with pytest.raises(AtError, match=r"runs anti: .*its network was trained on audio"):
+        study.plan(parse(SMALL), tmp_path, tmp_path / "out")
+
+
+def test_a_plan_writes_and_trains_nothing(data, tmp_path):
+    made = study.plan(parse(STUDY), data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert set(made.states().values()) == {"missing"}
+    assert made.seconds() == (0.0, 7)
+    timed, unknown = study.plan(parse(STUDY), data, tmp_path / "out", trial="cpu").seconds(jobs=2)
+    assert timed > 0
+    assert unknown == 0
+
+
+# what is trained
+
+
+def test_every_run_is_trained_once_and_found_again(finished, data):
+    out, made, said = finished
+    assert trained(out) == dict.fromkeys(made.runs, 1)
+    assert len(made.runs) == 1 + 2 + 4
+    assert said.counts[-1] == (7, 7)
+    for run in made.runs.values():
+        assert results.load_run(made.folder(run)).digest == run.digest
+    again = study.plan(parse(STUDY), data, out)
+    assert set(again.states().values()) == {"done"}
+    assert study.run(again, devices=["cpu"]).complete
+    assert trained(out) == dict.fromkeys(made.runs, 1)
+
+
+def test_finished_runs_tell_how_long_the_next_will_take(finished, data):
+    out, _, _ = finished
+    made = study.plan(parse(STUDY, seeds=[0, 1, 2]), data, out)
+    left, unknown = made.seconds()
+    assert left > 0
+    assert unknown == 0
+
+
+def test_names_tell_what_differs_and_other_studies_find_the_same_runs(finished, data):
+    out, made, _ = finished
+    assert sorted(name.rpartition("-")[0] for name in made.runs) == [
+        "speakers-none-s0",
+        *sorted(f"words-anti-{layer}-s{seed}" for layer in ("conv3", "conv5") for seed in (0, 1)),
+        *(f"words-none-s{seed}" for seed in (0, 1)),
+    ]
+    as_target = {"name": "voices", "dataset": "voices", "strategy": "none"}
+    other = study.plan(parse(STUDY, name="other", runs=[as_target], baseline=None, select=None), data, out)
+    assert [other.states()[cell.run] for cell in other.entries["voices"]] == ["done", "missing"]
+    assert other.folder(other.runs[other.entries["voices"][0].run]).parent.name == "orthogonal"
+
+
+def test_a_report_finds_entries_runs_and_the_rule_of_selection(finished):
+    out, made, _ = finished
+    told = json.loads((out / "studies" / "toys.json").read_text())
+    assert (told["name"], told["baseline"], told["select"]["rule"]) == ("toys", "plain", "best_validation_accuracy")
+    anti = {entry["name"]: entry["runs"] for entry in told["entries"]}["anti"]
+    assert [(cell["cell"], cell["seed"]) for cell in anti][:2] == [
+        ({"layers": ["conv3"]}, 0),
+        ({"layers": ["conv3"]}, 1),
+    ]
+    for cell in anti:
+        run = results.load_run(out / cell["folder"])
+        assert (run.digest, run.settings["seed"]) == (cell["digest"], cell["seed"])
+        assert [(other["name"], other["run"]) for other in cell["orthogonal"]] == [
+            ("voice", made.runs[run.name].others[0])
+        ]
+        assert run.orthogonal[0]["name"] == cell["orthogonal"][0]["run"]
+    assert [told["orthogonal"][0]["folder"]] == [f"orthogonal/{name}" for name in made.runs if "speakers" in name]
+
+
+def test_a_failing_run_does_not_end_the_study_and_is_retried_on_request(data, tmp_path):
+    made = study.plan(parse(SMALL), data, tmp_path)
+    voice, plain, anti = made.runs
+    in_the_way = tmp_path / "orthogonal" / voice / "thesis.tex"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("ten years")
+    outcome = study.run(made, devices=["cpu"])
+    assert outcome.done == (plain,)
+    assert "is no run (thesis.tex)" in outcome.failed[voice]
+    assert outcome.blocked == {anti: (voice,)}
+    record = json.loads((tmp_path / "failed" / f"{voice}.json").read_text())
+    assert record["traceback"].startswith("Traceback")
+    in_the_way.unlink()
+    again = study.plan(parse(SMALL), data, tmp_path)
+    assert again.states() == {voice: "failed", plain: "done", anti: "blocked"}
+    assert study.run(again, devices=["cpu"]).blocked
+    assert study.run(study.plan(parse(SMALL), data, tmp_path), devices=["cpu"], retry=True).complete
+    assert not list((tmp_path / "failed").iterdir())
+
+
+def test_a_run_that_diverges_is_marked_and_the_others_go_on(data, tmp_path):
+    wild = {"name": "wild", "dataset": "words", "strategy": "none", "learning_rate": 1e30}
+    raw = parse(SMALL, runs=[wild, SMALL["runs"][0]], orthogonal={})
+    for retry in (False, True):
+        made = study.plan(raw, data, tmp_path)
+        outcome = study.run(made, devices=["cpu"], retry=retry)
+        first = made.entries["wild"][0].run
+        assert "diverged in epoch" in outcome.failed[first]
+        assert json.loads(made.record(made.runs[first]).read_text())["kind"] == "diverged"
+        assert len(outcome.done) == 1
+
+
+def test_a_run_whose_process_is_killed_fails_and_carries_on_when_retried(data, tmp_path):
+    long = parse(SMALL, settings={**SETTINGS, "epochs": 6}, runs=SMALL["runs"][:1], orthogonal={})
+    made = study.plan(long, data, tmp_path)
+    (run,) = made.runs.values()
+
+    class Killer(Said):
+        def say(self, text):
+            super().say(text)
+            if "epoch 1 of" in text:
+                os.kill(locks.owner(made.lock(run)).pid, signal.SIGKILL)
+
+    assert "ended by signal 9" in study.run(made, devices=["cpu"], progress=Killer()).failed[run.name]
+    said = Said()
+    assert study.run(study.plan(long, data, tmp_path), devices=["cpu"], retry=True, progress=said).complete
+    assert any("carrying on after epoch" in text for text in said.texts)
+
+
+def test_ranks_share_the_runs_and_wait_for_each_other(data, tmp_path):
+    made = study.plan(parse(STUDY), data, tmp_path)
+    shares = [study.share(made, rank, 3) for rank in range(3)]
+    assert sorted(name for names in shares for name in names) == sorted(made.runs)
+    # rank 1 has no orthogonal run of its own, and takes over the one it needs
+    second = study.run(made, devices=["cpu"], rank=1, world=3)
+    assert set(shares[1]) < set(second.done)
+    assert set(trained(tmp_path)) == set(second.done)
+    assert [study.run(made, devices=["cpu"], rank=rank, world=3).complete for rank in (0, 2)] == [True, True]
+    assert trained(tmp_path) == dict.fromkeys(made.runs, 1)
+    with pytest.raises(ConfigError, match="got rank 3 of 3"):
+        study.run(made, rank=3, world=3)
+
+
+def test_two_runners_at_once_train_every_run_once(data, tmp_path):
+    made = study.plan(parse(SMALL), data, tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: study.run(made, devices=["cpu"], cache_orthogonal=True), range(2)))
+    assert all(outcome.complete for outcome in outcomes)
+    assert trained(tmp_path) == dict.fromkeys(made.runs, 1)
+
+
+@pytest.mark.slow
+def test_two_runner_processes_train_every_run_once(data, tmp_path):
+    file = saved(tmp_path, STUDY)
+    both = [start(file, data, tmp_path / "out") for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [text.splitlines()[-1] for text in said] == ["complete", "complete"]
+    assert len(trained(tmp_path / "out")) == 7
+    assert set(trained(tmp_path / "out").values()) == {1}
+
+
+def test_a_killed_runner_carries_on_to_the_same_weights(data, tmp_path):
+    long = {**SMALL, "settings": {**SETTINGS, "epochs": 8}, "runs": SMALL["runs"][:1], "orthogonal": {}}
+    file, out = saved(tmp_path, long), tmp_path / "out"
+    process = start(file, data, out)
+    for line in process.stdout:
+        if "epoch 2 of 8" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    made = study.plan(study.load(file), data, out)
+    (name,) = made.runs
+    begun = [result.epoch for result in results.read(out / "runs" / name)]
+    assert 2 <= max(begun) < 8
+    said = Said()
+    assert study.run(made, devices=["cpu"], progress=said).complete
+    assert any("carrying on after epoch" in text for text in said.texts)
+    whole = study.plan(study.load(file), data, tmp_path / "whole")
+    assert study.run(whole, devices=["cpu"]).complete
+    assert same(weights(out / "runs" / name), weights(tmp_path / "whole" / "runs" / name))
+    assert results.read(out / "runs" / name) == results.read(tmp_path / "whole" / "runs" / name)
+
+
+def test_an_interrupt_ends_the_workers(data, tmp_path):
+    class Interrupted(Silent):
+        def say(self, text):
+            if "epoch 1 of" in text:
+                raise KeyboardInterrupt
+
+    long = parse(SMALL, settings={**SETTINGS, "epochs": 2000}, runs=SMALL["runs"][:1], orthogonal={})
+    with pytest.raises(KeyboardInterrupt):
+        study.run(study.plan(long, data, tmp_path), devices=["cpu"], progress=Interrupted())
+    assert not (tmp_path / "failed").exists()
+    assert set(study.plan(long, data, tmp_path).states().values()) == {"missing"}
+
+
+# locks
+
+
+def foreign(folder, age_s):
+    """Lock of a process on another machine that was last heard of so long ago."""
+    folder.mkdir(parents=True)
+    path = folder / "1.json"
+    path.write_text(json.dumps({"host": "other", "place": "other boot", "pid": 1, "started": "1"}))
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
+
+
+def test_a_lock_has_one_owner_and_can_be_given_back(tmp_path):
+    hold = locks.take(tmp_path / "lock")
+    assert locks.take(tmp_path / "lock") is None
+    assert locks.owner(tmp_path / "lock") == locks.me()
+    assert hold.beat()
+    hold.release()
+    assert locks.owner(tmp_path / "lock") is None
+    again = locks.take(tmp_path / "lock")
+    assert again.beat()
+    again.release()
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    code = "import os; from pathlib import Path; from at_train.study import locks; "
+    code += f"locks.take(Path({str(tmp_path / 'lock')!r})); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert list((tmp_path / "lock").glob("*.json"))
+    assert locks.owner(tmp_path / "lock") is None
+    locks.take(tmp_path / "lock").release()
+
+
+def test_the_lock_of_another_machine_is_taken_over_when_it_was_silent_for_long(tmp_path):
+    foreign(tmp_path / "fresh", locks.DEAD_AFTER_S / 2)
+    foreign(tmp_path / "stale", locks.DEAD_AFTER_S * 2)
+    assert locks.take(tmp_path / "fresh") is None
+    assert locks.owner(tmp_path / "fresh").host == "other"
+    locks.take(tmp_path / "stale").release()
+
+
+def test_an_owner_that_was_taken_for_dead_notices(tmp_path, monkeypatch):
+    hold = locks.take(tmp_path)
+    monkeypatch.setattr(locks, "_flocked", lambda _: True)  # as where file systems have no locks
+    monkeypatch.setattr(locks, "_started", lambda _: "another time")
+    other = locks.take(tmp_path)
+    assert not hold.beat()
+    assert other.beat()
+    hold.file.close()
+    other.release()
+
+
+def test_a_run_that_another_machine_trains_is_waited_for(data, tmp_path):
+    made = study.plan(parse(SMALL, runs=SMALL["runs"][:1], orthogonal={}), data, tmp_path)
+    (run,) = made.runs.values()
+    lock = made.lock(run)
+    foreign(lock, 0.0)
+    assert made.states() == {run.name: "running"}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(study.run, made, devices=["cpu"])
+        time.sleep(0.5)
+        assert not waiting.done()
+        assert trained(tmp_path) == {}
+        (lock / "1.json").unlink()  # given back
+        assert waiting.result(timeout=60).complete
+
+
+# shipped studies
+
+
+COUNTS = {  # runs, their orthogonal networks not counted
+    "ablation_similarity": 3 * 4 * 5,
+    "arabic_digit_biased": (1 + 2 + 2 * 4 + 4 + 3 * 4) * 6,
+    "beta": (1 + 6 * 2) * 5,
+    "layers": (1 + 13) * 5,
+    "multi_layer": (1 + 3) * 5,
+    "ravdess_emotion": (1 + 1 + 4 + 4 + 3 * 4) * 6,
+    "synth_ablation_similarity": 4 * 2,
+    "synth_beta": (1 + 4 * 2) * 2,
+    "synth_layers": (1 + 13) * 2,
+    "synth_multi_layer": (1 + 3) * 2,
+    "synth_table2_pretraining": 2 * 2,
+    "synth_table3_words": (1 + 2 + 2 * 2 + 2 * 2) * 2,
+    "synth_table4_emotion": 2 * (1 + 2 + 2 * 2) * 2,
+    "synth_table5_goodness": 2 * (1 + 2 + 2 * 2) * 2,
+    "synth_table6_aggregations": (1 + 6 * 2) * 2,
+    "synth_word_biased": (1 + 2 + 2 * 2 + 2 + 3 * 2) * 2,
+    "table2_pretraining": 6 * 5,
+    "table3_words": 3 * (1 + 2 + 2 * 13 + 2 * 13) * 5,
+    "table4_emotion": 2 * (1 + 2 + 2 * 13) * 5,
+    "table5_goodness": 2 * (1 + 2 + 2 * 13) * 5,
+    "table6_aggregations": (1 + 6 * 2) * 5,
+}
+
+
+def test_every_shipped_study_is_counted():
+    assert sorted(study.shipped()) == sorted(COUNTS)
+
+
+@pytest.mark.parametrize("name", sorted(study.shipped()))
+def test_a_shipped_study_asks_for_as_many_runs_as_it_says(name):
+    loaded = study.load(name)
+    assert loaded.name == name
+    assert set(loaded.datasets.values()) <= set(manifest.shipped())
+    assert sum(len(points) for points in points_of(loaded).values()) == COUNTS[name]

@@ -1,9 +1,10 @@
 """Corpora that anybody may have: their archives downloaded, compared with a checksum, unpacked and put in place.
 
 Below the folder that is asked for, `.downloads/` holds archives until they are unpacked, and unfinished ones for the
-next call to go on with. An archive is unpacked beside its place and moved there when all of it is known to be right;
-files of other subsets stay, and one that was there before with other bytes goes to `.replaced/`. Then the receipt,
-`.fetched.json` in the corpus' folder, says what came from where, so that the next call does not fetch it again.
+next call to go on with. A commit of a git repository becomes an archive there first. An archive is unpacked beside its
+place and moved there when all of it is known to be right; files of other subsets stay, and one that was there before
+with other bytes goes to `.replaced/`. Then the receipt, `.fetched.json` in the corpus' folder, says what came from
+where, so that the next call does not fetch it again.
 """
 
 import errno
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 
 import pooch
 
+from at_data.clone import Cloner, forget, tree_of
 from at_data.corpora import Archive
 from at_data.download import Downloader
 from at_data.errors import CorpusError
@@ -35,6 +37,7 @@ RECEIPT = ".fetched.json"
 UNPACKED_TIMES = 2  # as many bytes as its archive an unpacked corpus takes, about: 1.0 for FLAC, 2.5 for RAVDESS
 MOST_TIMES = 50  # more is no corpus but an archive made to fill a disk
 TREE = "git-tree"
+COMMIT = "git-commit"
 GOT = re.compile(r"got '?(?P<digits>[0-9a-f]+)")
 
 Progress = Callable[[str, int, int], None]  # phase, bytes done, bytes in all (about as many, where nobody knows)
@@ -95,7 +98,9 @@ def _fetch_one(
     corpus: str, archive: Archive, to: Path, progress: Progress, *, keep: bool, pause: Callable[[float], None]
 ) -> None:
     """Download, unpack, compare, put in place, write the receipt: in this order."""
-    file = _download(corpus, archive, to, progress, pause)
+    file = (_clone if _kind(archive) == COMMIT else _download)(corpus, archive, to, progress, pause)
+    tree = tree_of(file, _digits(archive)) if _kind(archive) == COMMIT else _digits(archive)
+    with_tree = _kind(archive) in {TREE, COMMIT}
     target = (to / archive.into).resolve()
     corpus_folder = (to / PurePosixPath(archive.into).parts[0]).resolve()
     beside = corpus_folder.with_name(f".{corpus_folder.name}.unpacking")
@@ -106,35 +111,35 @@ def _fetch_one(
             beside,
             strip=archive.strip,
             most_bytes=MOST_TIMES * archive.size_bytes,
-            with_tree=_kind(archive) == TREE,
+            with_tree=with_tree,
             progress=lambda done: progress(
                 f"unpack {archive.subset}", done, max(done, UNPACKED_TIMES * archive.size_bytes)
             ),
         )
         progress(f"unpack {archive.subset}", held.size_bytes, held.size_bytes)
-        if _kind(archive) == TREE and held.tree != _digits(archive):
+        if with_tree and held.tree != tree:
             raise _wrong_bytes(archive, f"git tree {held.tree}")
         entries = sorted(entry.name for entry in beside.iterdir())
         replaced = _put(beside, target, to / REPLACED / archive.into)
     except CorpusError:
-        file.unlink(missing_ok=True)  # it would be as wrong the next time
+        forget(file)  # it would be as wrong the next time
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     _write_receipt(target, archive, held, entries, replaced)
     if not keep:
-        file.unlink(missing_ok=True)
+        forget(file)
 
 
 def _download(corpus: str, archive: Archive, to: Path, progress: Progress, pause: Callable[[float], None]) -> Path:
     """Return the archive in `.downloads/`, its bytes compared with the checksum where that is one of bytes."""
     folder = to / DOWNLOADS
-    name = f"{corpus}-{archive.subset}-{PurePosixPath(urlsplit(archive.url).path).name}"
+    name = _name(corpus, archive)
     known = None if _kind(archive) == TREE else archive.checksum
     downloader = Downloader(
         part=folder / f"{name}.part",
         size_bytes=archive.size_bytes,
-        exact=known is not None,
+        exact=known is not None and archive.size_is_exact,
         progress=lambda done: progress(f"download {archive.subset}", done, max(done, archive.size_bytes)),
         pause=pause,
     )
@@ -149,6 +154,26 @@ def _download(corpus: str, archive: Archive, to: Path, progress: Progress, pause
         raise _wrong_bytes(archive, got["digits"] if got else str(error)) from error
     downloader.forget()
     return folder / name
+
+
+def _clone(corpus: str, archive: Archive, to: Path, progress: Progress, pause: Callable[[float], None]) -> Path:
+    """Return the archive in `.downloads/` that git makes of the commit."""
+    file = to / DOWNLOADS / f"{_name(corpus, archive).removesuffix('.git')}.tar"
+    Cloner(
+        archive.url,
+        _digits(archive),
+        file,
+        size_bytes=archive.size_bytes,
+        most_bytes=MOST_TIMES * archive.size_bytes,
+        folder=to / archive.into,
+        progress=lambda done: progress(f"download {archive.subset}", done, max(done, archive.size_bytes)),
+        pause=pause,
+    )()
+    return file
+
+
+def _name(corpus: str, archive: Archive) -> str:
+    return f"{corpus}-{archive.subset}-{PurePosixPath(urlsplit(archive.url).path).name}"
 
 
 def _put(beside: Path, target: Path, aside: Path) -> int:
@@ -202,9 +227,14 @@ def _write_receipt(target: Path, archive: Archive, held: Unpacked, entries: list
 
 def _need_room(to: Path, corpus: str, missing: Sequence[Archive], *, keep: bool) -> None:
     """CorpusError where the archives and what they hold will not fit."""
-    sizes = [archive.size_bytes for archive in missing]
+    # what git brings is packed, the archive made of it is not
+    sizes = [archive.size_bytes * (UNPACKED_TIMES if _kind(archive) == COMMIT else 1) for archive in missing]
     here = sum(path.stat().st_size for path in (to / DOWNLOADS).glob(f"{corpus}-*"))
-    need = UNPACKED_TIMES * sum(sizes) + (sum(sizes) if keep else max(sizes)) - min(here, max(sizes))
+    need = (
+        UNPACKED_TIMES * sum(archive.size_bytes for archive in missing)
+        + (sum(sizes) if keep else max(sizes))
+        - min(here, max(sizes))
+    )
     free = shutil.disk_usage(to).free
     if free < need:
         raise CorpusError(

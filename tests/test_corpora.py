@@ -90,7 +90,7 @@ def test_whoever_lacks_a_corpus_is_told_how_to_get_it(corpus):
         assert archive.into.split("/")[0] in corpus.UNPACKS_TO
         kind, digits = archive.checksum.split(":")
         assert re.fullmatch("[0-9a-f]+", digits)
-        assert len(digits) == {"sha256": 64, "md5": 32, "git-tree": 40}[kind]
+        assert len(digits) == {"sha256": 64, "md5": 32, "git-tree": 40, "git-commit": 40}[kind]
         assert archive.size_bytes > 0
     assert len({archive.subset for archive in corpus.ARCHIVES}) == len(corpus.ARCHIVES)
 

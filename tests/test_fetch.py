@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 import threading
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -513,6 +513,43 @@ def test_a_receipt_that_cannot_be_read_counts_for_nothing(toy, tmp_path, site):
         site.asked.clear()
         get(toy, tmp_path, "one")
         assert len(site.asked) == 1
+
+
+# archives whose size nobody publishes to the byte
+
+
+@pytest.fixture
+def about(toy):
+    """Corpus of one archive of which the size is known about."""
+    return module_of(replace(toy.ARCHIVES[0], size_bytes=toy.ARCHIVES[0].size_bytes - 1000, size_is_exact=False))
+
+
+def test_a_size_that_is_not_exact_only_serves_as_a_measure(about, tmp_path):
+    seen = []
+    get(about, tmp_path, progress=lambda *words: seen.append(words))
+    assert contents(tmp_path) == {"Corpus/readme": b"hello", "Corpus/one/a.wav": NOISE}
+    assert all(done <= total for _, done, total in seen)
+
+
+def test_its_checksum_decides(about, tmp_path, site, before):
+    site.files["one.tgz"] = site.files["one.tgz"][:-1] + b"?"
+    with pytest.raises(CorpusError, match="not what was published"):
+        get(about, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_break_in_it_is_resumed_too(about, tmp_path, site):
+    site.breaks = [100_000]
+    get(about, tmp_path)
+    assert site.asked[1]["Range"] == "bytes=100000-"
+    assert (tmp_path / "Corpus" / "one" / "a.wav").read_bytes() == NOISE
+
+
+def test_it_may_not_grow_without_end(about, tmp_path, site, before):
+    site.files["one.tgz"] = bytes(3_000_000)
+    with pytest.raises(CorpusError, match="3,000,000 bytes or more"):
+        get(about, tmp_path)
+    assert contents(tmp_path) == before
 
 
 # archives that are generated from git

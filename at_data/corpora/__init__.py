@@ -7,7 +7,7 @@ A corpus module turns a folder on disk into Recordings and does nothing else. It
 - `GROUPS`: the identity attributes that should not stand in two splits, for the leak proof;
 - `UNPACKS_TO`: names of the folder the corpus unpacks to, where it has one; `find` looks for them;
 - `COUNTS`: what its authors publish about how much there is, for `at-prepare plan` to compare with;
-- `ARCHIVES`: what `at-prepare fetch` downloads, where the corpus may be had without a form;
+- `ARCHIVES`: what `at-prepare fetch` downloads or clones, where the corpus may be had without a form;
 - `ACCESS`: what a person has to do to get the corpus, where `ARCHIVES` do not hold all of it; else empty;
 - `EXAMPLE`: `files` (relative path -> text, or None for audio) and the exact `recordings` they become;
 - `recordings(root)`: Recordings in order of path, CorpusError where `root` is not this corpus;
@@ -46,12 +46,14 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A file to download, and where it belongs.
+    """A file to download, or a repository to fetch a commit of, and where it belongs.
 
-    `checksum` is `sha256:`, `md5:` or `git-tree:` and hexadecimal digits; the last is the tree of the commit that a
-    generated archive was made of, held against what was unpacked. `into` is the folder that receives the contents,
-    one of the corpus' `UNPACKS_TO` or below it, and `strip` the number of leading folders inside the archive that are
-    dropped. `subset` is the name to ask for this file by.
+    `checksum` is a kind, a colon and hexadecimal digits: `sha256` or `md5` of the file; `git-tree`, the tree of the
+    commit that a generated archive was made of, held against what was unpacked; or `git-commit`, a commit of the git
+    repository at `url`. `into` is the folder that receives the contents, one of the corpus' `UNPACKS_TO` or below it,
+    and `strip` the number of leading folders inside the archive that are dropped. `subset` is the name to ask for this
+    file by. `size_is_exact` is False where nobody publishes `size_bytes` to the byte: then the checksum alone decides.
+    Of what git generates or packs the size is never exact.
     """
 
     subset: str
@@ -60,6 +62,7 @@ class Archive:
     size_bytes: int
     into: str
     strip: int = 0
+    size_is_exact: bool = True
 
 
 def names() -> tuple[str, ...]:

@@ -39,11 +39,20 @@ COUNTS = (
     Count((12,), of="instrument", distinct="instrument"),
     Count((15,), of="player", distinct="player"),
 )
-ARCHIVES: tuple[Archive, ...] = ()
-ACCESS = (
-    "Download good-sounds.zip (13.9 GB, md5 2137bbb2d32c1d60aa51e1301225f541) at zenodo.org/records/820937, and unpack "
-    "it here: it makes the folder good-sounds."
+# md5: mirdata records it for zenodo.org/records/820937, whose page gives the size in GB only; by mirdata's paths the
+# archive holds one folder, good-sounds
+ARCHIVES: tuple[Archive, ...] = (
+    Archive(
+        "all",
+        "https://zenodo.org/records/820937/files/good-sounds.zip?download=1",
+        "md5:2137bbb2d32c1d60aa51e1301225f541",
+        13_900_000_000,
+        "good-sounds",
+        strip=1,
+        size_is_exact=False,
+    ),
 )
+ACCESS = ""
 
 # What a klass is called, by the first pattern found in it. The paper has the classes good-sound, bad-dynamics,
 # bad-pitch, bad-timbre and bad-attack. Its authors took bad-richness for bad-timbre and, because there are few,

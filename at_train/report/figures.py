@@ -12,7 +12,6 @@ from at_train.report.groups import Group, Section, natural
 from at_train.report.tables import Row, Value
 from at_train.results import Run
 
-
 NUMBERED = 20  # classes up to which cells of a confusion matrix show their number
 LABELLED = 60  # classes up to which every one has its name on the axes
 SHOWN = 40  # values of a nuisance drawn at most, the worst ones

@@ -108,6 +108,18 @@ class Manifest(_Settings):
             raise ValueError(f"nuisances: got the target '{self.target}', expected other attributes")
         return self
 
+    @model_validator(mode="after")
+    def _noise_task_is_whole(self) -> "Manifest":
+        if isinstance(self.noise, NoiseTask):
+            if self.target != self.noise.label:
+                raise ValueError(f"target: got '{self.target}', expected the noise's label '{self.noise.label}'")
+            if self.segment.hop_s not in ("one_at_start", "one_at_random"):
+                raise ValueError(
+                    f"segment.hop_s: got {self.segment.hop_s}, expected one_at_start or one_at_random: a mixture is "
+                    "one segment, or noise.hours could not be kept"
+                )
+        return self
+
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: the same settings have the same digest however the YAML was written."""

@@ -59,9 +59,9 @@ def write_digits(folder: Path, speakers: int = 6, takes: int = 2, sample_rate_hz
 def write_noises(folder: Path, types: tuple[str, ...] = ("Babble", "Typing"), files: int = 3) -> Path:
     """Folder in the layout of ms_snsd: noise_train with some files of every type."""
     (folder / "noise_train").mkdir(parents=True, exist_ok=True)
-    for place, kind in enumerate(types):
+    for kind in types:
         for number in range(files):
-            samples = np.random.default_rng([place, number]).normal(0, 0.1, 24000)
+            samples = np.random.default_rng([*kind.encode(), number]).normal(0, 0.1, 24000)
             soundfile.write(folder / "noise_train" / f"{kind}_{number + 1}.wav", samples, 16000)
     return folder
 

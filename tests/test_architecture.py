@@ -40,7 +40,9 @@ DATA = {
     "at_data.cards": {"at_data.headers", "at_data.shards", "at_data.manifest", "at_data.stages.leaks"},
     "at_data.unpack": {"at_data.errors"},
     "at_data.download": {"at_data.errors", "at_data.files"},
+    "at_data.clone": {"at_data.errors", "at_data.files"},
     "at_data.fetch": {
+        "at_data.clone",
         "at_data.corpora",
         "at_data.download",
         "at_data.errors",

@@ -504,7 +504,7 @@ def test_recordings_that_are_not_labelled_are_quarantined_with_what_they_lack(
     assert "label it" in entry["todo"]
     for take in range(3):
         shutil.copy(corpus / "one/whose.wav", corpus / f"one/whose{take}.wav")
-    with pytest.raises(CorpusError, match=r"4 of 124 recordings are bad or not labelled \(one/whose: no speaker;"):
+    with pytest.raises(CorpusError, match=r"4 of 124 recordings are unlabelled \(one/whose: no speaker;"):
         build(manifest.parse(settings, "here"), corpus, tmp_path / "again")
     assert not (tmp_path / "again").is_dir()  # told before anything was read
 
@@ -562,3 +562,106 @@ def test_quiet_recordings_are_left_out_by_the_rule_of_the_manifest(
     built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
     assert built.header.left_out == {"dropped": 1}
     assert quarantine(built.folder)[0]["reason"].startswith("largest sample 0.00")
+
+
+def listing(folder: Path, lines: list[str]) -> Path:
+    """Folder with a list of recordings, a file of noise for every path in it."""
+    folder.mkdir()
+    (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+    for number, line in enumerate(lines[1:]):
+        samples = np.random.default_rng([number, 7]).normal(0, 0.1, 16000)
+        soundfile.write(folder / line.partition(",")[0], samples, 16000)
+    return folder
+
+
+def test_what_only_the_orthogonal_task_needs_to_know_moves_no_item_of_its_target(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    # two recordings nobody knows the player of: the target takes them, the orthogonal dataset cannot
+    lines = ["path,note,player"]
+    lines += [f"{n}.wav,{'ab'[n % 2]},{'' if n in (3, 40) else 'pq'[n // 2 % 2]}" for n in range(80)]
+    source = listing(tmp_path / "list", lines)
+    random = {"by": "random", "train": 0.6, "valid": 0.2, "test": 0.2}
+    shared = settings | {"corpus": "table", "keep": {}, "nuisances": [], "split": random}
+    target = plan(manifest.parse(shared | {"target": "note"}, "target"), source)
+    drawn = {"split": random, "target": "note", "part": "train", "bias": "none"}
+    orthogonal = plan(manifest.parse(shared | {"target": "player", "subset": drawn}, "orthogonal"), source)
+    held_out = {item for item, split in target.assigned.items() if split != "train"}
+    taught = set(orthogonal.assigned)
+    assert not held_out & taught
+    assert taught | {"3", "40"} >= {item for item, split in target.assigned.items() if split == "train"}
+    assert {entry["id"] for entry in orthogonal.unlabelled} <= {"3", "40"}
+
+
+def test_the_share_of_unlabelled_recordings_is_of_all_that_were_asked_for(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    lines = [
+        "path,note,player",
+        *(f"{n}.wav,{'ab'[n % 2]},{'pq'[n // 2 % 2]}" for n in range(98)),
+        "x.wav,,p",
+        "y.wav,,q",
+    ]
+    source = listing(tmp_path / "list", lines)
+    random = {"by": "random", "train": 0.4, "valid": 0.3, "test": 0.3}
+    drawn = {"split": random, "target": "note", "part": "train", "bias": "none"}
+    raw = settings | {"corpus": "table", "keep": {}, "nuisances": [], "split": random, "target": "player"}
+    made = manifest.parse(raw | {"subset": drawn}, "here")
+    built = build(made, source, tmp_path / "out", max_bad=0.02)  # 2 of 100, though the part holds 39
+    assert built.header.left_out == {"unlabelled": 2}
+
+
+def test_copies_of_one_noise_file_stand_in_one_split(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    copied = tmp_path / "MS-SNSD"
+    shutil.copytree(noises, copied)
+    for number in range(4, 10):
+        shutil.copy(copied / "noise_train" / "Babble_1.wav", copied / "noise_train" / f"Babble_{number}.wav")
+    made = plan(manifest.parse(settings | {"noise": NOISE}, "here"), digits, copied)
+    assert made.noise is not None
+    same = {"noise_train/Babble_1.wav", *(f"noise_train/Babble_{number}.wav" for number in range(4, 10))}
+    holders = {split for split, files in made.noise.by_split.items() if same & {noise.path for noise in files}}
+    assert len(holders) == 1
+
+
+def test_a_noise_task_may_take_its_labels_from_any_attribute_and_quarantines_noise_without(
+    tmp_path: Path,
+) -> None:
+    lines = ["path,category", *(f"{kind}{n}.wav,{kind}" for kind in "abcd" for n in range(3)), "what.wav,"]
+    noise_source = listing(tmp_path / "noises", lines)
+    speech = write_sentences(tmp_path / "MS-SNSD")
+    raw = noise_task(0.2)
+    raw["target"] = raw["noise"]["label"] = "category"
+    raw["noise"] |= {"corpus": "table", "keep": {}}
+    made = plan(manifest.parse(raw, "here"), speech, noise_source)
+    classes = {
+        split: {r.attributes["category"] for t in made.tasks if t.split == split for r in t.recordings}
+        for split in made.splits
+    }
+    assert classes == dict.fromkeys(("train", "valid", "test"), set("abcd"))
+    assert [(entry["id"], entry["kind"], entry["reason"]) for entry in made.unlabelled] == [
+        ("what", "unlabelled noise", "no category")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "voice"}, "target: got 'voice', expected the noise's label 'noise_type'"),
+        (
+            {"segment": {"length_s": 1.0, "hop_s": 1.0, "shorter": "drop", "tail": "drop"}},
+            r"segment\.hop_s: got 1\.0, expected one_at_start or one_at_random",
+        ),
+    ],
+)
+def test_a_noise_task_that_could_not_be_kept_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        manifest.parse(noise_task(1.0) | change, "here")
+
+
+def test_every_level_is_asked_for_once() -> None:
+    raw = noise_task(1.0)
+    raw["noise"]["level_dbfs"] = {"each_of": [-20, -20]}
+    with pytest.raises(ManifestError, match="a level stands twice"):
+        manifest.parse(raw, "here")

@@ -147,7 +147,16 @@ def test_counts_are_compared_where_the_corpus_has_something_to_count():
         corpora.Count((9,), where={"subset": "absent"}),
     )
     found = [Recording(str(n), "made", "x", {"subset": "train", "speaker": "s", "word": "w"}) for n in range(2)]
-    assert list(corpora.other_counts(module, found)) == ["2 recordings here, subset train; published: 7"]
+    assert corpora.other_counts(module, found) == ["2 recordings here, subset train; published: 7"]
+
+
+def test_a_recording_without_the_attribute_is_no_value_of_it():
+    module = ModuleType("made")
+    module.COUNTS = (corpora.Count((2,), distinct="speaker"),)
+    stray = Recording("stray", "made", "x", {})
+    spoken = [Recording(name, "made", "x", {"speaker": name}) for name in "ab"]
+    assert corpora.other_counts(module, [*spoken, stray]) == []
+    assert corpora.other_counts(module, [spoken[0], stray]) == ["1 values of speaker here; published: 2"]
 
 
 def test_names_are_the_files_of_the_folder():

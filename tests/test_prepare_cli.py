@@ -191,7 +191,9 @@ def test_datasets_builds_what_is_there_and_says_how_to_get_the_rest(
         assert (f"{name}: not found, no folder {' or '.join(module.UNPACKS_TO)} in {sources}" in said) == missing
         if missing:
             assert f"from {module.SOURCE}; licence {module.LICENCE}" in said
-            assert f"at-prepare fetch {name} --to {sources}" in said or module.ACCESS in said
+            several = " --subset" if len(module.ARCHIVES) > 1 else ""
+            assert f"at-prepare fetch {name} --to {sources}{several}" in said or module.ACCESS in said
+            assert said.count(f"{name}: not found") == 1
     assert "synth_digits" not in said
 
 

@@ -109,3 +109,20 @@ def test_what_is_chosen_depends_on_the_seed_and_not_on_what_else_is_there() -> N
 def test_balancing_by_an_unknown_attribute_is_refused() -> None:
     with pytest.raises(ManifestError, match="no attribute 'mood'"):
         balance(made(a=1), Undersample(by="mood", method="undersample"), 1)
+
+
+def test_two_counts_of_what_is_most_frequent_are_refused() -> None:
+    wish = MostFrequent(most_frequent=1, shortest_s=0.0, longest_s=1.0)
+    with pytest.raises(ManifestError, match="most_frequent of sex and of word"):
+        keep(made(a=1), {"word": wish, "sex": wish})
+
+
+def test_what_an_unlabelled_recording_lacks_does_not_depend_on_the_order_of_the_wishes() -> None:
+    recordings = [
+        *made(a=1),
+        Recording("b", "made", "b", {"sex": "f", "age": "3"}),
+        Recording("x", "made", "x", {"z": "z"}),
+    ]
+    lines = {"word": ("a",), "sex": ("f",), "age": ("3",)}
+    first = keep(recordings, lines).unlabelled
+    assert first == keep(recordings, dict(reversed(lines.items()))).unlabelled

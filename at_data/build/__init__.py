@@ -75,7 +75,7 @@ def build(
         if final.exists():
             return Built(final, _same(final, made), fresh=False)
         # known before anything is read, so told before anything is read
-        refuse_too_bad(made.unlabelled, len(made.recordings) + len(made.unlabelled), max_bad, source)
+        refuse_too_bad(made.unlabelled, "unlabelled", made.asked, max_bad, source)
         folder = out / (manifest.folder + PARTIAL)
         try:
             (folder / "parts").mkdir(parents=True, exist_ok=True)
@@ -197,7 +197,10 @@ def _proof(made: Plan, sifted: Sifted) -> list[leaks.Line]:
         by_split[task.split].update(sifted.waveforms[item.recording.id] for item in kept)
     proof = [*made.proof, *leaks.prove_disjoint("waveform", by_split, waived=made.manifest.duplicates == "keep")]
     if made.noise:
-        noises = {split: {noise.id for noise in files} for split, files in made.noise.by_split.items()}
+        same = made.noise.same
+        noises = {
+            split: {same.get(noise.path, noise.path) for noise in files} for split, files in made.noise.by_split.items()
+        }
         proof += leaks.prove_disjoint("noise file", noises)
     return proof
 

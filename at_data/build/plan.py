@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import xxhash
+
 from at_data import corpora, seeds, shards
-from at_data.build.chosen import listed, selected
+from at_data.build.chosen import chosen, listed, unlabelled
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
@@ -20,6 +23,8 @@ class NoisePool:
 
     root: Path
     by_split: Mapping[str, tuple[Recording, ...]]
+    same: Mapping[str, str]
+    """Path of a file that is a copy of another -> that other: both are in one split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Plan:
     root: Path
     recordings: tuple[Recording, ...]
     unlabelled: tuple[Mapping[str, str], ...]
+    asked: int
     warnings: tuple[str, ...]
     assigned: Mapping[str, str]
     bias: bias.Drawn | None
@@ -76,10 +82,11 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     shards.check_compression(manifest.store.compression)
     _refuse_biased_noise(manifest)
     module = corpora.load(manifest.corpus)
-    everything = listed(module, source)
-    warnings = tuple(corpora.other_counts(module, everything))
-    recordings, unlabelled = selected(everything, manifest)
-    pool = _noise_pool(manifest, noise_source)
+    counting = corpora.Counting(module)
+    wanted = chosen(counting.over(listed(module, source)), manifest, source)
+    recordings, unlabelled = wanted.recordings, wanted.unlabelled
+    pool, strange = _noise_pool(manifest, noise_source)
+    unlabelled += strange
     promised = splits.kept_whole(manifest.split)
     drawn = None
     if isinstance(manifest.noise, noise.Task):
@@ -102,7 +109,8 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         root=root,
         recordings=tuple(recordings),
         unlabelled=tuple(unlabelled),
-        warnings=warnings,
+        asked=wanted.asked,
+        warnings=tuple(counting.differences()),
         assigned=assigned,
         bias=drawn,
         groups=dict(zip((r.id for r in recordings), groups, strict=True)),
@@ -164,9 +172,10 @@ def _check_attributes(manifest: Manifest, attributes: Mapping[str, list[str]]) -
         )
 
 
-def _noise_pool(manifest: Manifest, noise_source: Path | None) -> NoisePool | None:
+def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePool | None, list[dict[str, str]]]:
+    """Noise of each split, and quarantine entries for noise files that lack what the manifest asks about."""
     if manifest.noise == "none":
-        return None
+        return None, []
     if noise_source is None:
         raise ManifestError(
             manifest.name,
@@ -175,11 +184,33 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> NoisePool | No
             "add --noise-source DIR",
         )
     module = corpora.load(manifest.noise.corpus)
-    found = selection.keep(
-        listed(module, noise_source), {name: tuple(values) for name, values in manifest.noise.keep.items()}
-    ).recordings
-    by_split = noise.assign_noise(found, manifest.noise.split, manifest.seed)
-    return NoisePool(corpora.root(module, noise_source), {name: tuple(files) for name, files in by_split.items()})
+    label = manifest.noise.label if isinstance(manifest.noise, noise.Task) else "noise_type"
+    needed = (label,) if isinstance(manifest.noise, noise.Task) else ()
+    wanted = {name: tuple(values) for name, values in manifest.noise.keep.items()}
+    kept = selection.keep(listed(module, noise_source), wanted, needed)
+    root = corpora.root(module, noise_source)
+    same = _same_bytes(root, kept.recordings)
+    by_split = noise.assign_noise(kept.recordings, manifest.noise.split, manifest.seed, label, same)
+    reasons = {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
+    pool = NoisePool(root, {name: tuple(files) for name, files in by_split.items()}, same)
+    return pool, unlabelled(reasons, "unlabelled noise")
+
+
+def _same_bytes(root: Path, noises: Sequence[Recording]) -> dict[str, str]:
+    """Path of every noise file that is a copy of another -> the first of those copies."""
+    by_size: dict[int, list[str]] = {}
+    for path in dict.fromkeys(recording.path for recording in noises):
+        with suppress(OSError):  # who reads it says what is wrong with it
+            by_size.setdefault((root / path).stat().st_size, []).append(path)
+    same: dict[str, str] = {}
+    for paths in by_size.values():
+        first: dict[str, str] = {}
+        for path in paths if len(paths) > 1 else ():
+            with suppress(OSError):
+                digest = xxhash.xxh3_128_hexdigest((root / path).read_bytes())
+                if first.setdefault(digest, path) != path:
+                    same[path] = first[digest]
+    return same
 
 
 def _tasks(

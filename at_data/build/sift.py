@@ -44,7 +44,7 @@ def sift(plan: Plan, summaries: Sequence[Summary], max_bad: float, quarantine: P
         *plan.unlabelled,
         *(entry for summary in summaries for entry in summary.left_out),
     ]
-    refuse_too_bad(left_out, len(plan.recordings) + len(plan.unlabelled), max_bad, quarantine)
+    refuse_too_bad(left_out, "bad", len(plan.recordings), max_bad, quarantine)
     waveforms = _waveforms(plan, summaries)
     dropped = _duplicates(plan, waveforms)
     left_out += [
@@ -74,14 +74,14 @@ def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:
     return found
 
 
-def refuse_too_bad(left_out: Sequence[Mapping[str, str]], total: int, max_bad: float, where: Path) -> None:
-    """CorpusError where more than a share of `max_bad` of all recordings cannot be used or is not labelled."""
-    bad = {entry["recording"]: entry for entry in left_out if entry["kind"] in {"bad", "unlabelled"}}
+def refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int, max_bad: float, where: Path) -> None:
+    """CorpusError where more than a share of `max_bad` of all recordings is left out for this reason."""
+    bad = {entry["recording"]: entry for entry in left_out if entry["kind"] == kind}
     if len(bad) > max_bad * total:
         first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in list(bad.values())[:3])
         raise CorpusError(
             where,
-            f"{len(bad)} of {total} recordings are bad or not labelled ({first})",
+            f"{len(bad)} of {total} recordings are {kind} ({first})",
             f"at most {max_bad:.2%}",
             "mend or remove them and run the same command again, or allow more with --max-bad",
         )

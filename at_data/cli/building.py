@@ -80,19 +80,19 @@ def build(manifest: str, source: Path, out: Path, noise_source: Path | None, wor
 @click.pass_context
 def datasets(context: click.Context, sources: Path, out: Path, workers: int, max_bad: float) -> None:
     """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
+    told: set[str] = set()  # missing corpora, once each
     tally = {"built": 0, "already there": 0, "failed": 0, "corpora missing": 0}
     for corpus, names in by_corpus().items():
         source = corpora.find(corpus, sources)
         if source is None:
-            tally["corpora missing"] += _say_missing(corpus, sources)
+            _say_missing(corpus, sources, told)
             continue
         for name in names:
             made = manifests.load(name)
             noise_source = None if made.noise == "none" else corpora.find(made.noise.corpus, sources)
             if made.noise != "none" and noise_source is None:
-                click.echo(f"{name}: not built, its noise is missing", err=True)
-                _say_missing(made.noise.corpus, sources)
-                tally["failed"] += 1
+                click.echo(f"{name}: not built, its noise is missing: {made.noise.corpus}", err=True)
+                _say_missing(made.noise.corpus, sources, told)
                 continue
             try:
                 fresh = _build_one(made, source, out, noise_source, workers, max_bad)
@@ -100,6 +100,7 @@ def datasets(context: click.Context, sources: Path, out: Path, workers: int, max
             except AtError as error:
                 tally["failed"] += 1
                 click.echo(f"{name}: {error}", err=True)
+    tally["corpora missing"] = len(told)
     click.echo("datasets: " + ", ".join(f"{number} {what}" for what, number in tally.items()))
     if tally["failed"]:
         context.exit(1)
@@ -156,15 +157,17 @@ def _build_one(
     return built.fresh
 
 
-def _say_missing(corpus: str, sources: Path) -> bool:
-    """Whether the corpus could be there: what is made here, or listed by the user, is nowhere to be had."""
+def _say_missing(corpus: str, sources: Path, told: set[str]) -> None:
+    """Say once how to get a corpus; one that is made here, or listed by the user, is nowhere to be had."""
     module = corpora.load(corpus)
-    if not module.UNPACKS_TO:
-        return False
+    if not module.UNPACKS_TO or corpus in told:
+        return
+    told.add(corpus)
     click.echo(f"{corpus}: not found, no folder {' or '.join(module.UNPACKS_TO)} in {sources}", err=True)
     click.echo(f"    from {module.SOURCE}; licence {module.LICENCE}", err=True)
     if module.ARCHIVES:
-        click.echo(f"    to get it: at-prepare fetch {corpus} --to {sources}", err=True)
+        parts = " or ".join(archive.subset for archive in module.ARCHIVES)
+        which = f" --subset {parts}, or all" if len(module.ARCHIVES) > 1 else ""
+        click.echo(f"    to get it: at-prepare fetch {corpus} --to {sources}{which}", err=True)
     if module.ACCESS:
         click.echo(f"    {module.ACCESS}", err=True)
-    return True

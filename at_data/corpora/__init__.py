@@ -19,7 +19,7 @@ manifest's matter whether it can be used. Hidden files (`.DS_Store`, `._a.wav`) 
 
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -100,23 +100,50 @@ def find(name: str, sources: Path) -> Path | None:
     return next((sources / folder for folder in load(name).UNPACKS_TO if (sources / folder).is_dir()), None)
 
 
-def other_counts(module: ModuleType, recordings: Sequence[Recording]) -> Iterator[str]:
+class Counting:
+    """What a corpus on disk holds, counted while its recordings pass, beside what its authors published."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.counts: tuple[Count, ...] = module.COUNTS
+        self.found = [0] * len(self.counts)
+        self.values: list[set[str]] = [set() for _ in self.counts]
+        # of fourteen counts that differ in one value of `where`, each recording looks at its own
+        self.by_where: dict[tuple[str, ...], dict[tuple[str | None, ...], list[int]]] = {}
+        for place, count in enumerate(self.counts):
+            places = self.by_where.setdefault(tuple(count.where), {})
+            places.setdefault(tuple(count.where.values()), []).append(place)
+
+    def over(self, recordings: Iterable[Recording]) -> Iterator[Recording]:
+        """The same recordings, counted as they pass."""
+        for recording in recordings:
+            attributes = recording.attributes
+            for names, places in self.by_where.items():
+                for place in places.get(tuple(map(attributes.get, names)), ()):
+                    count = self.counts[place]
+                    if count.of is None or count.of in attributes:
+                        self.found[place] += 1
+                        value = attributes.get(count.distinct) if count.distinct else None
+                        if value is not None:
+                            self.values[place].add(value)
+            yield recording
+
+    def differences(self) -> Iterator[str]:
+        """A line for every published count that the recordings seen do not have, where they have any of it."""
+        for count, found, values in zip(self.counts, self.found, self.values, strict=True):
+            here = len(values) if count.distinct else found
+            if found and here not in count.numbers:
+                what = f"values of {count.distinct}" if count.distinct else "recordings"
+                among = "".join(f", {name} {value}" for name, value in count.where.items())
+                published = " or ".join(f"{number:,}" for number in count.numbers)
+                yield f"{here:,} {what} here{among}; published: {published}"
+
+
+def other_counts(module: ModuleType, recordings: Iterable[Recording]) -> list[str]:
     """A line for every published count that these recordings of the corpus do not have."""
-    narrowed: dict[tuple[str, ...], dict[tuple[str | None, ...], list[Mapping[str, str]]]] = {}
-    for count in module.COUNTS:
-        names = tuple(count.where)
-        if names not in narrowed:  # one pass for all counts that are narrowed alike
-            narrowed[names] = {}
-            for recording in recordings:
-                narrowed[names].setdefault(tuple(map(recording.attributes.get, names)), []).append(recording.attributes)
-        members = narrowed[names].get(tuple(count.where.values()), [])
-        if count.of is not None:
-            members = [attributes for attributes in members if count.of in attributes]
-        here = len({attributes.get(count.distinct) for attributes in members}) if count.distinct else len(members)
-        if members and here not in count.numbers:
-            what = f"values of {count.distinct}" if count.distinct else "recordings"
-            among = "".join(f", {name} {value}" for name, value in count.where.items())
-            yield f"{here:,} {what} here{among}; published: {' or '.join(f'{number:,}' for number in count.numbers)}"
+    counting = Counting(module)
+    for _ in counting.over(recordings):
+        pass
+    return list(counting.differences())
 
 
 def walk(root: Path, *suffixes: str) -> Iterator[str]:

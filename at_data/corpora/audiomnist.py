@@ -108,7 +108,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: digit ("0" to "9"), speaker, take, and what is said of the speaker: sex, accent, age, native_speaker
     (of English: yes, no), origin, room, date. Rooms and accents that are spelt in several ways are spelt in one, and an
     age of 1234 is none. A wav file that breaks the naming rule has no attributes. CorpusError where none follows it, or
-    where the description of the speakers is absent.
+    where the description of the speakers is absent, empty, or something else.
     """
     need_folder(root)
     home = root / "data"
@@ -136,6 +136,11 @@ def _speakers(file: Path) -> dict[str, dict[str, str]]:
         raise _broken(file, f"cannot be read ({error})") from error
     if not isinstance(table, dict) or not all(isinstance(facts, dict) for facts in table.values()):
         raise _broken(file, "holds something else")
+    if not table:
+        raise _broken(file, "describes no speaker")
+    odd = [name for name, facts in table.items() if any(isinstance(facts.get(k), (dict, list)) for k in FACTS.values())]
+    if odd:
+        raise _broken(file, f"says of speaker {odd[0]} what is neither text nor number")
     return {name: _facts(facts) for name, facts in table.items()}
 
 
@@ -144,7 +149,8 @@ def _broken(file: Path, came: str) -> CorpusError:
 
 
 def _facts(facts: Mapping[str, object]) -> dict[str, str]:
-    known = {name: str(facts.get(key, "")).strip() for name, key in FACTS.items()}
+    said = {name: facts.get(key) for name, key in FACTS.items()}
+    known = {name: str(value).strip() for name, value in said.items() if value is not None}
     return {
         name: SPELLINGS.get(value, value)
         for name, value in known.items()

@@ -5,8 +5,9 @@ happy and sad 1,271 times each, neutral 1,087 times. One sentence, IEO, is playe
 one that is not specified. Layout: `AudioWAV/<actor>_<sentence>_<emotion>_<intensity>.wav`, such as
 `AudioWAV/1001_DFA_ANG_XX.wav`, and `VideoDemographics.csv` with a line per actor; MP3 and video lie beside it and are
 not looked at. The emotion is the one that was played, not what listeners heard. The repository keeps audio in Git LFS:
-without it, files of three lines lie in their place. Its issue 8 says that 1076_MTI_SAD_XX is silent. No split is
-published. Licence: Open Database License 1.0, contents under the Database Contents License 1.0.
+without it, files of three lines lie in their place. One name lacks a letter, `1040_ITH_SAD_X.wav`: its intensity is not
+specified either. Issue 8 of the repository says that 1076_MTI_SAD_XX is silent. No split is published. Licence: Open
+Database License 1.0, contents under the Database Contents License 1.0.
 """
 
 import csv
@@ -44,17 +45,18 @@ INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high"}  # XX: not specified
 SENTENCES = ("DFA", "IEO", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI")
 NAME = re.compile(
     rf"(?P<speaker>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})"
-    r"_(?P<intensity>LO|MD|HI|XX)"
+    r"_(?P<intensity>LO|MD|HI|XX?)"
 )
+SPELLINGS = {"X": "XX"}
 ACTORS = "VideoDemographics.csv"
 # attribute -> column
 FACTS = {"age": "Age", "sex": "Sex", "race": "Race", "ethnicity": "Ethnicity"}
 SEXES = {"Female": "female", "Male": "male"}
 
 
-def _example(name: str, *attributes: dict[str, str]) -> Recording:
+def _example(name: str, *attributes: dict[str, str], file: str = "") -> Recording:
     known = {name: value for part in attributes for name, value in part.items()}
-    return Recording(name, "crema_d", f"AudioWAV/{name}.wav", known)
+    return Recording(name, "crema_d", f"AudioWAV/{file or name}.wav", known)
 
 
 _ACTOR = {"speaker": "1001", "sex": "male", "age": "51", "race": "Caucasian", "ethnicity": "Not Hispanic"}
@@ -67,6 +69,7 @@ EXAMPLE: dict[str, Any] = {
         "AudioWAV/1002_IEO_NEU_XX.wav": None,
         "AudioWAV/1002_IEO_NEU_XY.wav": None,
         "AudioWAV/1003_TSI_FEA_LO.wav": None,
+        "AudioWAV/1040_ITH_SAD_X.wav": None,
         "VideoDemographics.csv": (
             '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
             '1002,21,"Female","Unknown",""\n'
@@ -84,6 +87,11 @@ EXAMPLE: dict[str, Any] = {
             "1003_TSI_FEA_LO",
             {"speaker": "1003", "sentence": "TSI", "emotion": "fearful", "intensity": "low"},
         ),
+        _example(
+            "1040_ITH_SAD_XX",
+            {"speaker": "1040", "sentence": "ITH", "emotion": "sad"},
+            file="1040_ITH_SAD_X",
+        ),
     ),
 }
 
@@ -93,18 +101,20 @@ def recordings(root: Path) -> Iterator[Recording]:
 
     Attributes: speaker (the actor's number), sentence (three letters), emotion, intensity (low, medium, high, where one
     is specified), and what `VideoDemographics.csv` says of the actor: sex, age, race, ethnicity; some copies lack that
-    file. A wav file that breaks the naming rule has no attributes, and its path for an id. CorpusError where a name
-    stands twice, none follows the rule, or the file of the actors cannot be understood.
+    file. An intensity `X` is read as `XX`, in the id too. A wav file that breaks the naming rule has no attributes, and
+    its path for an id. CorpusError where a name stands twice, none follows the rule, or the file of the actors is empty
+    or cannot be understood.
     """
     need_folder(root)
     places: dict[str, str] = {}
     actors = _actors(root / ACTORS)
     for path in walk(root, ".wav"):
-        name = path.rpartition("/")[2][: -len(".wav")]
-        parts = NAME.fullmatch(name)
+        parts = NAME.fullmatch(path.rpartition("/")[2][: -len(".wav")])
         if not parts:
             yield Recording(path[: -len(".wav")], "crema_d", path)
             continue
+        rest, _, intensity = parts[0].rpartition("_")
+        name = f"{rest}_{SPELLINGS.get(intensity, intensity)}"
         if places.setdefault(name, path) != path:
             raise CorpusError(
                 root,
@@ -155,6 +165,8 @@ def _actors(file: Path) -> dict[str, dict[str, str]]:
         known = {name: intern(row.get(column, "")) for name, column in FACTS.items()}
         known = {name: value for name, value in known.items() if value not in ("", "Unknown")}
         actors[actor] = known | {"sex": SEXES[sex]}
+    if not actors:
+        raise CorpusError(file, "it holds no actor", "a line for each actor", "restore the original file")
     return actors
 
 

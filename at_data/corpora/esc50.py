@@ -36,7 +36,7 @@ ARCHIVES: tuple[Archive, ...] = (
 )
 ACCESS = ""
 
-NAME = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-(?P<take>[A-Z])-\d+")
+NAME = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-(?P<take>[A-Z])-(\d+)")
 TABLE = "meta/esc50.csv"
 # attribute -> column
 COLUMNS = {"category": "category", "fold": "fold", "esc10": "esc10", "source": "src_file", "take": "take"}
@@ -92,7 +92,8 @@ def recordings(root: Path) -> Iterator[Recording]:
 
     Attributes: category, major_category, fold (1 to 5), esc10 (True, False), source (the clip's number at Freesound),
     take. A wav file without a row has the fold, source and take of its name; a row whose file is absent is yielded all
-    the same. CorpusError where no file follows the naming rule, or the table is absent or says something else.
+    the same. Suffixes may be written in any case. CorpusError where no file follows the naming rule, or the table is
+    absent or empty, contradicts itself or the names of its files, or says something else.
     """
     need_folder(root)
     home = root / "audio"
@@ -105,17 +106,18 @@ def recordings(root: Path) -> Iterator[Recording]:
             "point at the folder that holds audio/ and meta/",
         )
     rows = _rows(root / TABLE)
-    for name in sorted(found.keys() | rows.keys()):
-        parts = found.get(name)
-        path = f"audio/{name}"
-        attributes = rows.get(name) or (parts.groupdict() if parts else {})
-        yield Recording(path[: -len(".wav")], "esc50", path, attributes)
+    present = {name[: -len(".wav")] for name in found}
+    for name in sorted([*found, *(f"{stem}.wav" for stem in rows if stem not in present)]):
+        parts, stem = found.get(name), name[: -len(".wav")]
+        attributes = rows.get(stem) or (parts.groupdict() if parts else {})
+        yield Recording(f"audio/{stem}", "esc50", f"audio/{name}", attributes)
 
 
 def _rows(file: Path) -> dict[str, dict[str, str]]:
-    """File name -> attributes, of the table."""
+    """File name without suffix -> attributes, of the table."""
     lines = csv.reader(text_of(file).splitlines(), strict=True)
     rows: dict[str, dict[str, str]] = {}
+    meant: dict[str, str] = {}
     try:
         header = next(lines, [])
         missing = sorted({"filename", "target", *COLUMNS.values()} - set(header))
@@ -128,19 +130,26 @@ def _rows(file: Path) -> dict[str, dict[str, str]]:
             )
         for cells in lines:
             if cells:
-                row = dict(zip(header, cells, strict=False))
-                rows[row["filename"]] = _attributes(f"{file}, line {lines.line_num}", row, len(cells) == len(header))
+                where, row = f"{file}, line {lines.line_num}", dict(zip(header, cells, strict=False))
+                attributes = _attributes(where, row, len(cells) == len(header))
+                stem = row["filename"][: -len(".wav")]
+                if stem in rows:
+                    raise CorpusError(where, f"{stem} a second time", "each file once", "restore the original file")
+                _agree(where, row, meant)
+                rows[stem] = attributes
     except csv.Error as error:
         raise CorpusError(
             f"{file}, line {lines.line_num}", f"cannot be read ({error})", "a CSV file", "restore the original file"
         ) from error
+    if not rows:
+        raise CorpusError(file, "it lists no clip", "a row for each clip", "restore the original file")
     return rows
 
 
 def _attributes(where: str, row: dict[str, str], whole: bool) -> dict[str, str]:
     """Attributes of a row; CorpusError where it is cut off or its target is none of the fifty."""
     target = row.get("target", "")
-    if not (whole and row["filename"].endswith(".wav") and target.isdecimal() and int(target) < CLASSES):
+    if not (whole and row["filename"].lower().endswith(".wav") and target.isdecimal() and int(target) < CLASSES):
         raise CorpusError(
             where,
             f"got {','.join(row.values())!a}",
@@ -149,3 +158,19 @@ def _attributes(where: str, row: dict[str, str], whole: bool) -> dict[str, str]:
         )
     known = {name: row[column] for name, column in COLUMNS.items() if row[column]}
     return {**known, "major_category": MAJOR[int(target) * len(MAJOR) // CLASSES]}
+
+
+def _agree(where: str, row: dict[str, str], meant: dict[str, str]) -> None:
+    """CorpusError where a row's target is not that of its file name, or pairs with another category than above.
+
+    `meant` holds the pairs of the rows above, either way round.
+    """
+    parts, number = NAME.fullmatch(row["filename"][: -len(".wav")]), int(row["target"])
+    target, category = f"target {number}", f"category {row['category']}"
+    came = f"{target}, but the name ends in {parts[4]}" if parts and int(parts[4]) != number else ""
+    for one, two in ((target, category), (category, target)) if row["category"] else ():
+        if meant.setdefault(one, two) != two:
+            came = f"{one} is {two}, but {meant[one]} in a row above"
+    if came:
+        expected = "the target that the file name ends in, and one category for each target"
+        raise CorpusError(where, came, expected, "restore the original file")

@@ -151,16 +151,17 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: pack, microphone; of a take that the tables name also take, performance, microphone_number (1 for the
     first microphone of a performance in order of path); of its sound klass, goodness, instrument, player, pitch (C4),
     semitone, dynamics, reference and the like. A wav file that no table names has what its path says; a take without
-    a file is yielded too. CorpusError where there is no `sound_files/` or no table, and with the row where one is
-    broken.
+    a file is yielded too. Tables and files may write the suffix `.wav` in another case. CorpusError where there is no
+    `sound_files/`, no table or an empty one, and with the row where one is broken, or gives a second thing one id.
     """
     need_folder(root)
     base = folder(root)
     if not (base / AUDIO).is_dir():
         raise CorpusError(root, f"no folder {AUDIO}", f"{AUDIO}/<pack>/<microphone>/", "point at the folder around it")
     tables = _database(root, base) or _json_tables(root, base)
-    known = _takes(tables["takes"], _sounds(tables["sounds"], tables["packs"]))
     found = {f"{AUDIO}/{path}" for path in walk(base / AUDIO, ".wav")}
+    files = {path[: -len(".wav")]: path for path in sorted(found)}
+    known = _takes(tables["takes"], _sounds(tables["sounds"], tables["packs"]), files)
     for path in sorted(found | known.keys()):
         item = PurePosixPath(path).with_suffix("").as_posix()
         yield Recording(item, "good_sounds", path, {**_place(path), **known.get(path, {})})
@@ -184,26 +185,41 @@ Table = list[tuple[str, Mapping[str, Any]]]
 
 def _sounds(sounds: Table, packs: Table) -> dict[str, dict[str, str]]:
     """Id of each sound -> its attributes."""
-    pack_names = {_text(where, row["id"]): _text(where, row["name"]) for where, row in packs}
-    found = {}
+    pack_names: dict[str, str | None] = {}
+    for where, row in packs:
+        pack_names[_new(where, "pack", row, pack_names)] = _text(where, row["name"])
+    found: dict[str, dict[str, str]] = {}
     for where, row in sounds:
         facts = {name: _text(where, row.get(name)) for name in FACTS}
-        facts["pack"] = pack_names.get(_text(where, row["pack_id"]))
+        facts["pack"] = pack_names.get(_text(where, row["pack_id"]) or "")
         facts["goodness"] = goodness(facts["klass"]) if facts["klass"] else None
         note, octave = (_text(where, row.get(name)) for name in ("note", "octave"))
         facts["pitch"] = f"{note}{octave}" if note and octave else None
-        found[_text(where, row["id"]) or ""] = {name: value for name, value in facts.items() if value}
+        found[_new(where, "sound", row, found)] = {name: value for name, value in facts.items() if value}
     return found
 
 
-def _takes(takes: Table, sounds: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Path of each take -> its attributes and those of its sound; of two takes of one file, what they agree in."""
+def _new(where: str, what: str, row: Mapping[str, Any], above: Mapping[str, object]) -> str:
+    """Id of a row; CorpusError where it has none, or one that stands above."""
+    name = _text(where, row["id"])
+    if name is None or name in above:
+        raise _broken(where, f"{what} without an id" if name is None else f"{what} {name} a second time")
+    return name
+
+
+def _takes(takes: Table, sounds: Mapping[str, dict[str, str]], files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Path of each take -> its attributes and those of its sound; of two takes of one file, what they agree in.
+
+    `files` are those that are there, by path without suffix: a take has the path of its file where there is one.
+    """
     found: dict[str, dict[str, str]] = {}
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for where, row in takes:
         path = _path(where, _text(where, row["filename"]))
         if path is None:
             continue  # a take that names no file is no recording
+        if path.lower().endswith(".wav"):
+            path = files.get(path[: -len(".wav")], path)
         sound = _text(where, row.get("sound_id"))
         own = {"take": _text(where, row["id"]), "performance": sound, "microphone": _text(where, row.get("microphone"))}
         facts = {**sounds.get(sound or "", {}), **{name: value for name, value in own.items() if value}}
@@ -260,10 +276,14 @@ def _rows(connection: sqlite3.Connection, file: Path, name: str, needed: tuple[s
     kind = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     if kind != ("table",):  # a view could compute for ever
         raise _broken(file, f"no table {name}")
+    where = f"{file}, table {name}"
     cursor = connection.execute(f"SELECT * FROM {name}")  # noqa: S608 - one of TABLES
     columns = [column[0] for column in cursor.description]
-    _need(f"{file}, table {name}", columns, needed)
-    return [(f"{file}, table {name}, row {n}", dict(zip(columns, row, strict=True))) for n, row in enumerate(cursor, 1)]
+    _need(where, columns, needed)
+    rows: Table = [(f"{where}, row {n}", dict(zip(columns, row, strict=True))) for n, row in enumerate(cursor, 1)]
+    if not rows:
+        raise _broken(where, "it has no row")
+    return rows
 
 
 def _json_tables(root: Path, base: Path) -> dict[str, Table]:
@@ -290,6 +310,8 @@ def _json_table(file: Path, needed: tuple[str, ...]) -> Table:
             raise _broken(where, f"holds {type(row).__name__}")
         _need(where, row, needed)
         found.append((where, row))
+    if not found:
+        raise _broken(file, "it has no row")
     return found
 
 

@@ -3,11 +3,12 @@
 Version 2 holds 105,829 clips of 35 words by 2,618 speakers, version 1 64,721 clips of 30 words; nothing is known of a
 speaker but a hash. Layout: `<word>/<speaker>_nohash_<take>.wav`, where takes count from 0, and a few minutes of noise
 in `_background_noise_/`. `validation_list.txt` and `testing_list.txt` name the published parts by file; every file in
-neither is in the training part. Background noise is in no part. Licence: CC BY 4.0.
+neither is in the training part; a copy without both has no published parts. Background noise is in no part. Licence:
+CC BY 4.0.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -47,6 +48,7 @@ ACCESS = ""
 NOISE = "_background_noise_"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 NAME = re.compile(r"(?P<speaker>.+)_nohash_(?P<take>\d+)")
+LISTED = re.compile(r"[^/\\]+/[^/\\]+\.wav", re.IGNORECASE)
 
 
 def _example(path: str, split: str | None, **attributes: str) -> Recording:
@@ -80,7 +82,8 @@ def recordings(root: Path) -> Iterator[Recording]:
     """Recordings of a Speech Commands folder, in order of path.
 
     Attributes: word, speaker, take. A wav file whose name has no `_nohash_` has no speaker and no take. Files that are
-    not wav, or do not lie in a word's folder, are no recordings. CorpusError where no file follows the naming rule.
+    not wav, or do not lie in a word's folder, are no recordings. CorpusError where no file follows the naming rule, or
+    the lists of the published parts cannot be trusted: one is absent or empty, a line names no file, both name one.
     """
     need_folder(root)
     split_of = _published(root)
@@ -95,7 +98,7 @@ def recordings(root: Path) -> Iterator[Recording]:
         if parts:
             attributes |= {"speaker": intern(parts["speaker"]), "take": intern(parts["take"])}
         ours = ours or bool(parts) or word == NOISE
-        split = None if split_of is None or word == NOISE else split_of.get(path, "train")
+        split = None if split_of is None or word == NOISE else split_of.get(path[: -len(".wav")], "train")
         yield Recording(path[: -len(".wav")], "gsc", path, attributes, published_split=split)
     if not ours:
         raise CorpusError(
@@ -107,7 +110,7 @@ def recordings(root: Path) -> Iterator[Recording]:
 
 
 def _published(root: Path) -> dict[str, str] | None:
-    """Path -> part, for the files the official lists name; None where both lists are absent."""
+    """Path without suffix -> part, for the files the official lists name; None where both lists are absent."""
     present = [name for name in LISTS.values() if (root / name).is_file()]
     if not present:
         return None
@@ -119,4 +122,33 @@ def _published(root: Path) -> dict[str, str] | None:
             " and ".join(LISTS.values()),
             "restore the missing list, or take both away to do without the published split",
         )
-    return {path.strip(): split for split, name in LISTS.items() for path in text_of(root / name).splitlines()}
+    split_of: dict[str, str] = {}
+    for split, name in LISTS.items():
+        for stem in _listed(root / name, split_of):
+            split_of[stem] = split
+    return split_of
+
+
+def _listed(file: Path, elsewhere: Mapping[str, str]) -> list[str]:
+    """Paths without suffix in a list; CorpusError where a line names no file, or one that is listed elsewhere.
+
+    What a broken line meant would pass for training material.
+    """
+    stems = []
+    for number, line in enumerate(text_of(file).split("\n"), 1):
+        path = line.strip()
+        if not path:
+            continue
+        if not LISTED.fullmatch(path):
+            raise _wrong(file, number, f"got {path!a}", "<word>/<name>.wav")
+        stem = path[: -len(".wav")]
+        if stem in elsewhere:
+            raise _wrong(file, number, f"{path} stands in {LISTS[elsewhere[stem]]} too", "each file in one list")
+        stems.append(stem)
+    if not stems:
+        raise CorpusError(file, "it names no file", "<word>/<name>.wav in every line", "restore the original list")
+    return stems
+
+
+def _wrong(file: Path, number: int, came: str, expected: str) -> CorpusError:
+    return CorpusError(f"{file}, line {number}", came, expected, "restore the original list")

@@ -66,6 +66,7 @@ LABEL = re.compile(
     r"\[[^\]]*\]\s+(?P<turn>\S+)\s+(?P<emotion>[a-z]{3})"
     r"\s+\[(?P<valence>[\d.]+),\s*(?P<activation>[\d.]+),\s*(?P<dominance>[\d.]+)\]"
 )
+JUDGE = re.compile(r"[AC]-\w+:[^()]*\([^()]*\)")  # what one judge says; the brackets may hold any remark
 
 
 def _example(path: str, *attributes: dict[str, str]) -> Recording:
@@ -189,17 +190,19 @@ def _speaking(session: str, turn: re.Match[str]) -> dict[str, str]:
 def _labels(file: Path) -> dict[str, dict[str, str]]:
     """Turn -> emotion, valence, activation, dominance, of one dialog's evaluation.
 
-    Lines that do not start with a time, those of single judges among them, are passed over.
+    Lines that neither start with a time nor name a turn of the dialog are passed over, those of single judges too.
     """
     labels: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(text_of(file).split("\n"), 1):
-        if not line.startswith("["):
+    turns = (f"{file.stem}_F", f"{file.stem}_M")
+    for number, line in enumerate(map(str.strip, text_of(file).split("\n")), 1):
+        names_turn = (turns[0] in line or turns[1] in line) and not JUDGE.fullmatch(line)
+        if not (names_turn or line.startswith("[")):
             continue
-        parts = LABEL.fullmatch(line.strip())
+        parts = LABEL.fullmatch(line)
         if not parts or parts["emotion"] not in EMOTIONS:
             raise CorpusError(
                 f"{file}, line {number}",
-                f"got {line.strip()!a}",
+                f"got {line!a}",
                 f"[start - end], turn, one of {' '.join(EMOTIONS)}, [valence, activation, dominance], between tabs",
                 "restore the original file",
             )

@@ -173,8 +173,8 @@ def recordings(root: Path) -> Iterator[Recording]:
     beyond the end of its file, is found by who reads the audio. Times of utterances that are not there are passed over.
 
     No more than the times of one chapter is held, and where in a CTM file each utterance stands. CorpusError where no
-    flac file is found, where no utterance has word times, without SPEAKERS.TXT, and with file and line for what cannot
-    be understood in it or in the times of a chapter that is there.
+    flac file is found, where no utterance has word times, without SPEAKERS.TXT or where it or an `.alignment.txt` is
+    empty, and with file and line for what cannot be understood in it or in the times of a chapter that is there.
     """
     need_folder(root)
     times = _Times(root)
@@ -221,7 +221,7 @@ def _nothing(root: Path, utterances: int) -> CorpusError:
 
 def _sexes(file: Path) -> dict[str, str]:
     """Sex of each speaker, where the table says it; a name may hold bars."""
-    sexes = {}
+    sexes, readers = {}, 0
     for number, line in enumerate(text_of(file).split("\n"), 1):
         if not line.strip() or line.startswith(";"):
             continue
@@ -229,8 +229,11 @@ def _sexes(file: Path) -> dict[str, str]:
         if not speaker.isdecimal() or len(cells) < 3:  # noqa: PLR2004 - sex, subset, minutes; the name is not needed
             expected = "reader | F or M | subset | minutes | name"
             raise CorpusError(f"{file}, line {number}", f"got {line.strip()!a}", expected, "restore the original file")
+        readers += 1
         if cells[0] in SEXES:
             sexes[speaker] = SEXES[cells[0]]
+    if not readers:
+        raise CorpusError(file, "it names no reader", "a line for each reader", "restore the original file")
     return sexes
 
 
@@ -328,6 +331,8 @@ def _aligned(file: Path) -> dict[str, list[Word]]:
             raise _wrong(file, number, f"{error} in {line.strip()[:60]!a}", expected) from error
         if aligned.setdefault(utterance, words) is not words:
             raise _wrong(file, number, f"{utterance} a second time", "a line for each utterance")
+    if not aligned:
+        raise CorpusError(file, "it holds no utterance", "a line for each utterance", "restore it, or take it away")
     return aligned
 
 

@@ -71,8 +71,9 @@ def recordings(root: Path) -> Iterator[Recording]:
     """Recordings of an MS-SNSD folder, in order of path; any of its four folders may be absent.
 
     Attributes: kind (noise, clean), folder, noise_type (of noise: the name before `_`), speaker (of clean speech: the
-    name before `_`, where it has one), voice (the speaker, or the file where its speaker is not known). Published
-    split: train or test, by folder. CorpusError where no wav is found.
+    name before `_`, where it has one), voice (the speaker, or the file where its speaker is not known). A name that
+    begins with `_` has neither type nor speaker. Published split: train or test, by folder. CorpusError where no wav is
+    found.
     """
     need_folder(root)
     seen = 0
@@ -82,14 +83,15 @@ def recordings(root: Path) -> Iterator[Recording]:
             continue
         seen += 1
         kind, split = folder.split("_")
-        prefix, mark, _ = name[: -len(".wav")].partition("_")
+        stem = name[: -len(".wav")]
+        prefix, mark, _ = stem.partition("_")
         attributes = {"kind": intern(kind), "folder": intern(folder)}
-        if kind == "noise":
-            attributes["noise_type"] = intern(SPELLINGS.get(prefix, prefix))
-        else:
-            attributes["voice"] = intern(prefix)
-            if mark:
+        if kind == "clean":
+            attributes["voice"] = intern(prefix or stem)
+            if prefix and mark:
                 attributes["speaker"] = intern(prefix)
+        elif prefix:
+            attributes["noise_type"] = intern(SPELLINGS.get(prefix, prefix))
         yield Recording(path[: -len(".wav")], "ms_snsd", path, attributes, published_split=split)
     if not seen:
         raise CorpusError(

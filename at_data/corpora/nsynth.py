@@ -146,7 +146,7 @@ def recordings(root: Path) -> Iterator[Recording]:
     Attributes: subset, family, source, instrument, pitch, velocity, and quality_<name> ("0" or "1") for each of the ten
     qualities. A wav file without a row has its subset and what its name says; a row without a wav file is yielded too.
     Part after part, tables are read note by note, and no more than one is held. CorpusError where there is no part, a
-    part has no table, or a table cannot be read: with its line.
+    part has no table or an empty one, or a table cannot be read: with its line.
     """
     need_folder(root)
     base = folder(root)
@@ -205,6 +205,8 @@ def _rows(file: Path, subset: str) -> dict[str, Row]:
             came = f"note '{name}'" + (" a second time" if name in rows else "")
             raise _wrong(f"{file}, line {line}", came)
         rows[name] = instruments[of_instrument], heights[of_height]
+    if not rows:
+        raise _wrong(str(file), "it holds no note")
     return rows
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -123,6 +124,13 @@ class Mix(BaseModel):
     crossfade_s: float = Field(ge=0, allow_inf_nan=False)
     clipping: Literal["none", "scale", "reject"]
     split: Shares
+
+    @model_validator(mode="after")
+    def _every_level_once(self) -> "Mix":
+        span = self.level_dbfs if self.snr_db is None else self.snr_db
+        if isinstance(span, EachOf) and len(set(span.each_of)) < len(span.each_of):
+            raise ValueError("each_of: a level stands twice, expected each once")
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_level(self) -> "Mix":
@@ -283,13 +291,17 @@ def mix(segment: Segment, excerpt: Excerpt, placement: Placement, mix: Mix) -> S
 
 
 def assign_noise(
-    recordings: Sequence[Recording], shares: Shares, seed: int, by: str = "noise_type"
+    recordings: Sequence[Recording],
+    shares: Shares,
+    seed: int,
+    by: str = "noise_type",
+    same: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, list[Recording]]:
     """Noise recordings of train, valid and test: whole files, in the shares asked for, within every type.
 
     A type with one file goes to train, with two to train and test; from three on it stands in every split. Stretches
-    of one file stay together. The order is drawn from the seed and the file's path, so a file that joins or leaves
-    one type moves nothing in the others.
+    of one file stay together, and so do files that are the `same`: path of a copy -> path it is a copy of. The order
+    is drawn from the seed and the file's path, so a file that joins or leaves one type moves nothing in the others.
 
     Raises
     ------
@@ -299,7 +311,7 @@ def assign_noise(
     """
     files: dict[str, list[Recording]] = {}
     for recording in recordings:
-        files.setdefault(recording.path, []).append(recording)
+        files.setdefault(same.get(recording.path, recording.path), []).append(recording)
     types: dict[str, list[str]] = {}
     for path, held in files.items():
         types.setdefault(held[0].attributes.get(by, ""), []).append(path)

@@ -22,7 +22,8 @@ class Cut(BaseModel):
 
     `tail` is for what the last whole segment leaves over at the end, as for 9 s cut every 4 s into 4 s: `drop` gives
     two segments and leaves out the last second, `overlap` adds one made of the last 4 s, `pad` adds one made of the
-    last second and zeros.
+    last second and zeros. `overlap_after_two` is `overlap` where two whole segments or more come before it, that is in
+    recordings longer than a segment and a hop, as the paper's released code has it: 7 s cut every 4 s give one segment.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -34,7 +35,7 @@ class Cut(BaseModel):
         Discriminator(lambda value: "<one>" if isinstance(value, str) else "<seconds>"),
     ]
     shorter: Literal["pad_end", "pad_center", "drop"]
-    tail: Literal["drop", "overlap", "pad"]
+    tail: Literal["drop", "overlap", "overlap_after_two", "pad"]
 
 
 def cut(
@@ -80,6 +81,8 @@ def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
     if isinstance(cut.hop_s, str):
         return [0]
     starts = list(range(0, n_samples - length + 1, hop))
+    if cut.tail == "overlap_after_two" and len(starts) == 1:
+        return starts
     following = starts[-1] + hop
     # Nothing is over when the last segment reaches the end, or when the end lies in the gap that a long hop skips.
     if cut.tail != "drop" and starts[-1] + length < n_samples and following < n_samples:

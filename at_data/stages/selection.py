@@ -115,7 +115,9 @@ def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Co
         two, or no recording has an attribute at all.
 
     """
-    names = {attribute: _renaming(attribute, wish) for attribute, wish in wanted.items()}
+    # in alphabetic order, so that the same wishes have the same outcome in whatever order they are written
+    names = {attribute: _renaming(attribute, wish) for attribute, wish in sorted(wanted.items())}
+    _refuse_two_counts(wanted)
     seen: dict[str, set[str]] = {attribute: set() for attribute in (*names, *needed)}
     others: set[str] = set()
     kept, unlabelled = [], {}
@@ -138,6 +140,17 @@ def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Co
         if isinstance(wish, MostFrequent):
             kept = _most_frequent(kept, attribute, wish)
     return Kept(kept, unlabelled)
+
+
+def _refuse_two_counts(wanted: Mapping[str, Wish]) -> None:
+    counted = [attribute for attribute, wish in wanted.items() if isinstance(wish, MostFrequent)]
+    if len(counted) > 1:
+        raise ManifestError(
+            "keep",
+            f"most_frequent of {' and of '.join(sorted(counted))}",
+            "of one attribute: which recordings count would depend on which is taken first",
+            "list the values of the other",
+        )
 
 
 Renaming = dict[str, str]  # value in the corpus -> value in the dataset; empty where every value will do

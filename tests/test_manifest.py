@@ -63,7 +63,7 @@ def test_the_levels_of_the_paper_and_their_twins_share_one_partition() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.endswith("_as_released")])
-def test_a_twin_differs_from_its_dataset_and_shares_its_partition(name: str) -> None:
+def test_a_twin_differs_from_its_dataset_and_shares_its_target_and_split(name: str) -> None:
     twin, faithful = manifest.load(name), manifest.load(name.removesuffix("_as_released"))
     shared = ("corpus", "target", "subset", "seed", "split")
     assert [getattr(twin, key) for key in shared] == [getattr(faithful, key) for key in shared]

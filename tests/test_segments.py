@@ -14,7 +14,7 @@ RATE_HZ = 1_000
 RECORDING = Recording("zero/a", "made", "zero/a.wav")
 LENGTHS = st.integers(1, 400)  # samples: all draws below are whole samples at RATE_HZ
 SHORTER = st.sampled_from(["pad_end", "pad_center", "drop"])
-TAILS = st.sampled_from(["drop", "overlap", "pad"])
+TAILS = st.sampled_from(["drop", "overlap", "overlap_after_two", "pad"])
 
 
 def settings(length=400, hop=400, shorter="pad_end", tail="drop"):
@@ -35,20 +35,62 @@ def places(segments):
     return [tuple(int(s.samples[s.content[0] : s.content[1]][end]) for end in (0, -1)) for s in segments]
 
 
-@pytest.mark.parametrize(("tail", "expected"), [("drop", 2), ("overlap", 3), ("pad", 3)])
+@pytest.mark.parametrize(("tail", "expected"), [("drop", 2), ("overlap", 3), ("overlap_after_two", 3), ("pad", 3)])
 def test_nine_seconds_in_fours_follow_the_rule_for_tails(tail, expected):
     segments = pieces(ramp(9_000), settings(4_000, 4_000, tail=tail))
     assert len(segments) == expected
     assert places(segments)[:2] == [(1, 4_000), (4_001, 8_000)]
     last = {"drop": (4_001, 8_000), "overlap": (5_001, 9_000), "pad": (8_001, 9_000)}
-    assert places(segments)[-1] == last[tail]
+    assert places(segments)[-1] == last[tail.removesuffix("_after_two")]
 
 
-@pytest.mark.parametrize("tail", ["drop", "overlap", "pad"])
+@pytest.mark.parametrize("tail", ["drop", "overlap", "overlap_after_two", "pad"])
 @pytest.mark.parametrize(("length", "hop", "samples"), [(400, 400, 400), (400, 400, 1_200), (400, 200, 1_000)])
 def test_no_tail_where_nothing_is_left_over(tail, length, hop, samples):
     segments = pieces(ramp(samples), settings(length, hop, tail=tail))
     assert len(segments) == (samples - length) // hop + 1
+
+
+# First frames in the order the paper's released code takes them, worked out by hand from its rule: 4 s are 501 frames
+# of 8 ms, n s are 125 n + 1; wherever a segment would overrun a recording of more than 1 + hop segments, the last 501
+# frames come in its place, be it for the second time.
+RELEASED = {
+    (0.5, 4): [0],
+    (0.5, 5): [0],
+    (0.5, 6): [0, 250],
+    (0.5, 7): [0, 250, 375, 375],
+    (0.5, 8): [0, 250, 500, 500, 500],
+    (0.5, 9): [0, 250, 500, 625, 625],
+    (0.5, 10): [0, 250, 500, 750, 750, 750],
+    (1.0, 4): [0],
+    (1.0, 5): [0],
+    (1.0, 6): [0],
+    (1.0, 7): [0],
+    (1.0, 9): [0, 501, 625],
+    (1.0, 10): [0, 501, 750],
+}
+
+
+@pytest.mark.parametrize(("share", "seconds"), RELEASED)
+def test_tails_after_two_segments_are_those_of_the_released_code_each_once(share, seconds):
+    found = places(pieces(ramp(seconds * 1_000), settings(4_000, int(4_000 * share), tail="overlap_after_two")))
+    ours = [(first - 1) / 8 for first, _ in found]
+    assert ours == pytest.approx(sorted(set(RELEASED[share, seconds])), abs=1)
+
+
+def test_twice_the_length_without_overlap_is_two_segments_where_the_released_code_finds_it_a_frame_short():
+    # 8 s have 1,001 frames and two segments 1,002: there the second half is lost
+    found = places(pieces(ramp(8_000), settings(4_000, 4_000, tail="overlap_after_two")))
+    assert found == [(1, 4_000), (4_001, 8_000)]
+
+
+def test_what_one_segment_leaves_over_is_a_tail_or_not():
+    lasting = [1_001, 1_400, 1_500, 1_501]
+    numbers = {
+        tail: [len(pieces(ramp(samples), settings(1_000, 500, tail=tail))) for samples in lasting]
+        for tail in ("overlap", "overlap_after_two")
+    }
+    assert numbers == {"overlap": [2, 2, 2, 3], "overlap_after_two": [1, 1, 2, 3]}
 
 
 def test_a_long_hop_skips_what_lies_between():

@@ -56,7 +56,12 @@ CHANGES: dict[str, dict[str, Any]] = {
 FOUR = ["angry", "happy", "neutral", "sad"]
 for NAME in ("emodb_emotion_by_speaker", "emodb_speaker"):
     CHANGES[NAME] = {"keep": {"emotion": FOUR}}
-for NAME in ("gsc_words_low_noise", "gsc_words_high_noise"):
+for NAME in (
+    "gsc_words_low_noise",
+    "gsc_words_high_noise",
+    "gsc_words_low_noise_as_released",
+    "gsc_words_high_noise_as_released",
+):
     # the noise at hand has lost its types
     CHANGES[NAME] = {"noise": {"keep": {"kind": ["noise"]}}}
 

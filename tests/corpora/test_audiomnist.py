@@ -17,7 +17,7 @@ from at_data.errors import CorpusError
 from at_data.verify import verify
 
 META = "data/audioMNIST_meta.txt"
-NO_FACTS: dict[str, str | None] = {META: "{}"}
+NO_FACTS: dict[str, str | None] = {META: '{"99": {}}'}
 
 
 def write_corpus(folder: Path, speakers: int = 10, takes: int = 4) -> Path:
@@ -50,7 +50,9 @@ def test_one_room_and_one_accent_have_one_spelling(tmp_path: Path, room: str) ->
     assert (found["accent"], found["room"]) == ("German", "vr-room")
 
 
-@pytest.mark.parametrize(("age", "known"), [(30, "30"), ("25", "25"), ("1234", None), (1234, None), ("", None)])
+@pytest.mark.parametrize(
+    ("age", "known"), [(30, "30"), ("25", "25"), ("1234", None), (1234, None), ("", None), (None, None)]
+)
 def test_an_age_of_1234_is_none(tmp_path: Path, age: object, known: str | None) -> None:
     assert facts_of(tmp_path, age=age).get("age") == known
 
@@ -75,6 +77,8 @@ def test_speakers_without_their_description_are_refused(tmp_path: Path) -> None:
         ("", "cannot be read"),
         ('{"01": ', "cannot be read"),
         ("[" * 100_000, "cannot be read"),
+        ("{}", "describes no speaker"),
+        ('{"01": {"gender": ["male"]}}', "says of speaker 01 what is neither text nor number"),
         ("[]", "holds something else"),
         ('{"01": "male"}', "holds something else"),
     ],

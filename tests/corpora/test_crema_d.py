@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from trees import audio, lay_out
 
-from at_data.corpora import crema_d
+from at_data.corpora import crema_d, other_counts
 from at_data.errors import CorpusError
 
 HEADER = '"ActorID","Age","Sex","Race","Ethnicity"\n'
@@ -67,6 +67,8 @@ def test_what_is_known_of_an_actor_is_told_of_each_recording(tmp_path: Path) -> 
         (HEADER + "1001,51\n", r"csv, line 2: actor '1001' of sex ''"),
         ("Actor,Age\n1001,51\n", r"csv, line 2: actor '' of sex ''; expected ActorID, Age, Sex"),
         (HEADER + '1001,51,"Male"x,"a","b"\n', r"csv, line 2: it cannot be read"),
+        ("", r"VideoDemographics\.csv: it holds no actor"),
+        (HEADER, r"VideoDemographics\.csv: it holds no actor"),
         (HEADER + '1001,51,"Male,a,b\n1002,21,"Female","a","b"\n', r"csv, line 2: it cannot be read"),
     ],
 )
@@ -80,6 +82,30 @@ def test_other_names_say_nothing(tmp_path: Path, name: str) -> None:
     lay_out(tmp_path, audio(f"AudioWAV/{name}.wav", CLIP))
     found = {recording.id: recording.attributes for recording in crema_d.recordings(tmp_path)}
     assert found[f"AudioWAV/{name}"] == {}
+
+
+def test_the_name_that_lacks_a_letter_is_read_as_if_it_had_it(tmp_path: Path) -> None:
+    lay_out(tmp_path, audio("AudioWAV/1040_ITH_SAD_X.wav"))
+    (only,) = crema_d.recordings(tmp_path)
+    assert (only.id, only.path) == ("1040_ITH_SAD_XX", "AudioWAV/1040_ITH_SAD_X.wav")
+    assert only.attributes == {"speaker": "1040", "sentence": "ITH", "emotion": "sad"}
+
+
+def test_both_spellings_of_one_recording_are_refused(tmp_path: Path) -> None:
+    lay_out(tmp_path, audio("AudioWAV/1040_ITH_SAD_X.wav", "AudioWAV/1040_ITH_SAD_XX.wav"))
+    with pytest.raises(CorpusError, match="1040_ITH_SAD_XX stands twice"):
+        list(crema_d.recordings(tmp_path))
+
+
+def test_a_complete_copy_counts_as_published(tmp_path: Path) -> None:
+    codes = [f"{sentence}_{code}_XX" for sentence in crema_d.SENTENCES for code in crema_d.EMOTIONS]
+    codes += [f"IEO_{code}_{level}" for code in crema_d.EMOTIONS if code != "NEU" for level in ("HI", "LO")]
+    names = [f"{actor}_{code}" for code in codes for actor in range(1001, 1092)][:7442]
+    (tmp_path / "AudioWAV").mkdir()
+    for name in names:
+        (tmp_path / "AudioWAV" / f"{'1040_ITH_SAD_X' if name == '1040_ITH_SAD_XX' else name}.wav").touch()
+    assert "1040_ITH_SAD_XX" in names
+    assert list(other_counts(crema_d, list(crema_d.recordings(tmp_path)))) == []
 
 
 def test_sound_in_mp3_and_video_is_not_looked_at(tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_the_table_may_have_been_saved_on_windows(tmp_path: Path) -> None:
     assert only.attributes["category"] == "dog"
 
 
+@pytest.mark.parametrize("suffix", ["WAV", "Wav"])
+def test_a_clip_finds_its_row_however_its_suffix_is_written(tmp_path: Path, suffix: str) -> None:
+    name = DOG.replace("wav", suffix)
+    (only,) = esc50.recordings(with_table(tmp_path / "file", HEADER + ROW, name))
+    assert (only.id, only.path) == ("audio/1-100032-A-0", f"audio/{name}")
+    assert only.attributes["category"] == "dog"
+    (only,) = esc50.recordings(with_table(tmp_path / "row", HEADER + ROW.replace("wav", suffix)))
+    assert (only.path, only.attributes["category"]) == (f"audio/{DOG}", "dog")
+
+
 def test_clips_without_their_table_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"meta/esc50\.csv: no such file.*whole corpus"):
         list(esc50.recordings(with_table(tmp_path, None)))
@@ -92,6 +102,18 @@ def test_clips_without_their_table_are_refused(tmp_path: Path) -> None:
         (HEADER + f"{DOG},1,50,dog,True,100032,A\n", "a target from 0 to 49"),
         (HEADER + "dog,1,0,dog,True,100032,A\n", "line 2: got"),
         (HEADER + '"1-100032\n', "line 2: cannot be read"),
+        (HEADER, "esc50.csv: it lists no clip"),
+        (HEADER + ROW + ROW, "line 3: 1-100032-A-0 a second time"),
+        (HEADER + ROW + ROW.replace("wav", "WAV"), "line 3: 1-100032-A-0 a second time"),
+        (HEADER + f"{DOG},1,36,dog,True,100032,A\n", "line 2: target 36, but the name ends in 0"),
+        (
+            HEADER + ROW + "2-5-A-0.wav,2,0,crow,False,5,A\n",
+            "line 3: target 0 is category crow, but category dog in a row above",
+        ),
+        (
+            HEADER + ROW + "2-5-A-9.wav,2,9,dog,False,5,A\n",
+            "line 3: category dog is target 9, but target 0 in a row above",
+        ),
     ],
 )
 def test_the_table_says_where_it_is_wrong(tmp_path: Path, text: str, message: str) -> None:

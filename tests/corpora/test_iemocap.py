@@ -169,6 +169,33 @@ def test_a_broken_line_is_named_by_file_and_number(tmp_path: Path, broken: str) 
         list(iemocap.recordings(one_dialog(tmp_path, HEADER + broken + "\n")))
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "5000 - 3.2500]\tSes01F_impro01_F000\tneu\t[2.5000, 2.0000, 3.0000]",
+        "% [1.5000 - 3.2500]\tSes01F_impro01_M001\tneu\t[2.5000, 2.0000, 3.0000]",
+        "Ses01F_impro01_F000",
+        "C-E1:\tNeutral;\t()[1.5 - 3.2]\tSes01F_impro01_F000\tneu\t[2.5000, 2.0000, 3.0000]",
+        "C-E1:\tNeutral;\t()[1.5 - 3.2]\tSes01F_impro01_F000\tneu\t[2.5, 2.0, 3.0]C-E2:\tNeutral;\t()",
+    ],
+)
+def test_a_line_that_names_a_turn_but_is_no_label_is_not_passed_over(tmp_path: Path, broken: str) -> None:
+    labels = HEADER + broken + "\n" + line("Ses01F_impro01_F007")
+    with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt, line 3: got '"):
+        list(iemocap.recordings(one_dialog(tmp_path, labels)))
+
+
+def test_a_judge_may_remark_on_another_turn(tmp_path: Path) -> None:
+    labels = line("Ses01F_impro01_F000", "sad") + "C-E1:\tNeutral;\t(as in Ses01F_impro01_F007)\n"
+    (only,) = iemocap.recordings(one_dialog(tmp_path, labels))
+    assert only.attributes["emotion"] == "sad"
+
+
+def test_a_label_may_be_indented(tmp_path: Path) -> None:
+    (only,) = iemocap.recordings(one_dialog(tmp_path, HEADER + " \t" + line("Ses01F_impro01_F000", "sad")))
+    assert only.attributes["emotion"] == "sad"
+
+
 def test_a_turn_with_two_labels_is_refused(tmp_path: Path) -> None:
     turn = "Ses01F_impro01_F000"
     with pytest.raises(CorpusError, match=rf"line 4: {turn} has another label"):
@@ -280,8 +307,8 @@ def test_as_released_quiet_turns_are_left_out_and_segments_overlap(tmp_path: Pat
     corpus = write_corpus(tmp_path / "iemocap", seconds=1.75)
     # quarter lengths of the shipped manifest, so that turns of 1.75 s stand for 7 s
     released = small("iemocap_emotion_random_as_released")
-    assert released.segment.model_dump() == {"length_s": 4.0, "hop_s": 2.0, "shorter": "pad_end", "tail": "overlap"}
-    quarter = {"length_s": 1.0, "hop_s": 0.5, "shorter": "pad_end", "tail": "overlap"}
+    assert released.segment.model_dump() == {"length_s": 4.0, "hop_s": 2.0, "shorter": "pad_end", "tail": "overlap_after_two"}
+    quarter = {"length_s": 1.0, "hop_s": 0.5, "shorter": "pad_end", "tail": "overlap_after_two"}
     made = small("iemocap_emotion_random_as_released", segment=quarter)
     built = build(made, corpus, tmp_path / "out", max_bad=0.2)
     rows = pq.read_table(built.folder / "index.parquet").to_pylist()

@@ -263,6 +263,12 @@ def test_times_that_are_not_utf8_are_named(tmp_path):
         list(librispeech.recordings(tmp_path))
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_of_lines_is_refused(tmp_path, text):
+    with pytest.raises(CorpusError, match=r"19-198\.alignment\.txt: it holds no utterance"):
+        listed(tmp_path, {LINES: text, GRID: grid()})
+
+
 def test_chapters_are_read_one_by_one(tmp_path):
     broken = "train-clean-100/20/1/20-1"
     files = {LINES: LINE, f"{broken}.alignment.txt": "what is this"}
@@ -297,6 +303,12 @@ def test_a_copy_without_its_table_of_speakers_is_half_unpacked(tmp_path):
 def test_a_row_of_speakers_that_is_none_is_named(tmp_path, row):
     with pytest.raises(CorpusError, match=r"SPEAKERS\.TXT, line 3: got .*reader \| F or M"):
         listed(tmp_path, {LINES: LINE}, speakers=f"{SPEAKERS}{row}\n")
+
+
+@pytest.mark.parametrize("speakers", ["", "\n", ";ID | SEX | SUBSET | MINUTES | NAME\n"])
+def test_a_table_that_names_no_reader_is_refused(tmp_path, speakers):
+    with pytest.raises(CorpusError, match=r"SPEAKERS\.TXT: it names no reader"):
+        listed(tmp_path, {LINES: LINE}, speakers=speakers)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from at_data.errors import CorpusError
 from at_data.verify import verify
 
 FAMILIES = ("bass", "organ", "vocal")
-TABLES = {f"{part}/examples.json": "{}" for part in nsynth.SUBSETS}
 
 
 def note(name, **changes):
@@ -36,6 +35,9 @@ def note(name, **changes):
 
 def table(*names):
     return json.dumps({name: note(name) for name in names}, indent=2)
+
+
+TABLES = {f"{part}/examples.json": table("organ_electronic_001-060-025") for part in nsynth.SUBSETS}
 
 
 def listed(tmp_path, text, *files):
@@ -90,7 +92,7 @@ def test_a_wav_file_finds_its_row_however_its_suffix_is_written(tmp_path):
 
 @pytest.mark.parametrize("name", ["mine", "organ_wooden_001-060-025", "organ_electronic_001-060", "a/b-1-2"])
 def test_a_wav_file_of_another_name_has_its_subset_alone(tmp_path, name):
-    (only,) = listed(tmp_path, "{}", f"{name}.wav")
+    only, _ = listed(tmp_path, table("zither_electronic_001-060-025"), f"{name}.wav")
     assert only.attributes == {"subset": "test"}
     assert only.published_split == "test"
 
@@ -169,8 +171,10 @@ def test_a_table_that_is_not_utf8_is_named(tmp_path):
         list(nsynth.recordings(tmp_path))
 
 
-def test_an_empty_table_is_no_error(tmp_path):
-    assert listed(tmp_path, "\ufeff { }\n") == []
+@pytest.mark.parametrize("text", ["{}", "\ufeff { }\n"])
+def test_a_table_without_notes_is_refused(tmp_path, text):
+    with pytest.raises(CorpusError, match=r"nsynth-test.examples\.json: it holds no note"):
+        listed(tmp_path, text, "organ_electronic_001-060-025.wav")
 
 
 @pytest.mark.parametrize("indent", [None, 1])

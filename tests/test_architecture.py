@@ -38,17 +38,7 @@ DATA = {
     "at_data.verify": {"at_data.errors", "at_data.headers", "at_data.manifest", "at_data.shards"},
     "at_data.shards": {"at_data.headers", "at_data.recordings", "at_data.errors"},
     "at_data.cards": {"at_data.headers", "at_data.shards", "at_data.manifest", "at_data.stages.leaks"},
-    "at_data.unpack": {"at_data.errors"},
-    "at_data.download": {"at_data.errors", "at_data.files"},
-    "at_data.clone": {"at_data.errors", "at_data.files"},
-    "at_data.fetch": {
-        "at_data.clone",
-        "at_data.corpora",
-        "at_data.download",
-        "at_data.errors",
-        "at_data.files",
-        "at_data.unpack",
-    },
+    "at_data.fetch": {"at_data.corpora", "at_data.errors", "at_data.fetch", "at_data.files"},
     "at_data.alignment": {
         "at_data.corpora",
         "at_data.errors",
@@ -226,7 +216,7 @@ ONLY = {
     "hdf5plugin": {"at_data.shards"},
     "pyarrow": {"at_data.build"},
     "captum": {"at_train.explain"},
-    "requests": {"at_data.download"},
+    "requests": {"at_data.fetch.download"},
     "pooch": {"at_data.fetch"},
 }
 BANNED_NAMES = {"utils", "util", "helpers", "common", "misc", "core", "base"}
@@ -270,6 +260,7 @@ def test_every_module_belongs_to_a_row() -> None:
         "at_data.build",
         "at_data.cli",
         "at_data.corpora",
+        "at_data.fetch",
         "at_data.synth",
         "at_train.cli",
         "at_train.networks",

@@ -639,7 +639,7 @@ def test_a_noise_task_may_take_its_labels_from_any_attribute_and_quarantines_noi
         split: {r.attributes["category"] for t in made.tasks if t.split == split for r in t.recordings}
         for split in made.splits
     }
-    assert classes == dict.fromkeys(("train", "valid", "test"), set("abcd"))
+    assert classes == {split: set("abcd") for split in ("train", "valid", "test")}
     assert [(entry["id"], entry["kind"], entry["reason"]) for entry in made.unlabelled] == [
         ("what", "unlabelled noise", "no category")
     ]

@@ -10,9 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from at_data import clone, fetch
+from at_data import fetch
 from at_data.corpora import Archive
 from at_data.errors import CorpusError
+from at_data.fetch import clone
 
 NOISE = hashlib.shake_256(b"noise").digest(100_000)
 SETTINGS = ("-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main")

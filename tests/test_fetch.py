@@ -17,9 +17,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from at_data import corpora, download, fetch
+from at_data import corpora, fetch
 from at_data.corpora import Archive
 from at_data.errors import CorpusError
+from at_data.fetch import download
 
 NOISE = hashlib.shake_256(b"noise").digest(300_000)
 

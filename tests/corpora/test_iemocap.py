@@ -307,7 +307,8 @@ def test_as_released_quiet_turns_are_left_out_and_segments_overlap(tmp_path: Pat
     corpus = write_corpus(tmp_path / "iemocap", seconds=1.75)
     # quarter lengths of the shipped manifest, so that turns of 1.75 s stand for 7 s
     released = small("iemocap_emotion_random_as_released")
-    assert released.segment.model_dump() == {"length_s": 4.0, "hop_s": 2.0, "shorter": "pad_end", "tail": "overlap_after_two"}
+    cut = {"length_s": 4.0, "hop_s": 2.0, "shorter": "pad_end", "tail": "overlap_after_two"}
+    assert released.segment.model_dump() == cut
     quarter = {"length_s": 1.0, "hop_s": 0.5, "shorter": "pad_end", "tail": "overlap_after_two"}
     made = small("iemocap_emotion_random_as_released", segment=quarter)
     built = build(made, corpus, tmp_path / "out", max_bad=0.2)

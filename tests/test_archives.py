@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from at_data import unpack as unpacking
 from at_data.errors import CorpusError
-from at_data.unpack import tree_id, unpack
+from at_data.fetch import archives
+from at_data.fetch.archives import tree_id, unpack
 
 FILES = {"set/readme.txt": b"hello", "set/one/a.wav": b"\x00" * 5000, "set/one/b.wav": os.urandom(70_000)}
 
@@ -231,7 +231,7 @@ def test_a_zip_that_declares_less_than_it_holds_is_refused(tmp_path):
 
 
 def test_too_many_files_are_refused(tmp_path, make, monkeypatch):
-    monkeypatch.setattr(unpacking, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
     with pytest.raises(CorpusError, match="more than 3 members"):
         out(make(tmp_path / "a", [(f"{number}.wav", b"") for number in range(5)]), tmp_path / "out")
 

@@ -24,12 +24,12 @@ from urllib.parse import urlsplit
 
 import pooch
 
-from at_data.clone import Cloner, forget, tree_of
 from at_data.corpora import Archive
-from at_data.download import Downloader
 from at_data.errors import CorpusError
+from at_data.fetch.archives import Unpacked, unpack
+from at_data.fetch.clone import Cloner, forget, tree_of
+from at_data.fetch.download import Downloader
 from at_data.files import write_whole
-from at_data.unpack import Unpacked, unpack
 
 DOWNLOADS = ".downloads"
 REPLACED = ".replaced"

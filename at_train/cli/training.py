@@ -135,10 +135,9 @@ def _planned(name: str, states: Mapping[str, str], seconds: float, unknown: int)
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
     lines = [f"  {state}: {run}" for run, state in states.items()]
     lines.append(f"{name}: {len(states)} runs, " + ", ".join(f"{count} {state}" for state, count in counts.items()))
-    lines.append(
-        f"about {seconds / 60:.0f} minutes left" + (f", and {unknown} runs nobody has timed" if unknown else "")
-    )
-    return "\n".join(lines)
+    left = [f"about {seconds / 60:.0f} minutes left"] if seconds or not unknown else []
+    left += [f"{unknown} runs of a kind that nobody has timed here"] if unknown else []
+    return "\n".join([*lines, ", and ".join(left)])
 
 
 class _StudyBar:

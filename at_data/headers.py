@@ -75,7 +75,7 @@ class Header(BaseModel):
     left_out: dict[str, int]
     duplicates: dict[str, int]
     noise: dict[str, float | int] | None
-    bias: MeasuredBias | None = None
+    bias: MeasuredBias | None
     shards: list[Shard]
     files: dict[str, str]
     versions: dict[str, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from trees import lay_out
+from trees import lay_out, other_counts
 
 from at_data import corpora
 from at_data.corpora import gsc, table
@@ -104,7 +104,7 @@ def test_published_counts_name_attributes_of_the_corpus(corpus):
 
 def test_other_counts_than_published_are_told_with_both_numbers(corpus, tmp_path):
     found = list(corpus.recordings(lay_out(tmp_path, corpus.EXAMPLE["files"])))
-    told = list(corpora.other_counts(corpus, found))
+    told = list(other_counts(corpus, found))
     assert len(told) <= len(corpus.COUNTS)
     assert all(re.search(r"^\d+ .* here.*; published: [\d,]+", line) for line in told)
 
@@ -147,7 +147,7 @@ def test_counts_are_compared_where_the_corpus_has_something_to_count():
         corpora.Count((9,), where={"subset": "absent"}),
     )
     found = [Recording(str(n), "made", "x", {"subset": "train", "speaker": "s", "word": "w"}) for n in range(2)]
-    assert corpora.other_counts(module, found) == ["2 recordings here, subset train; published: 7"]
+    assert other_counts(module, found) == ["2 recordings here, subset train; published: 7"]
 
 
 def test_a_recording_without_the_attribute_is_no_value_of_it():
@@ -155,8 +155,8 @@ def test_a_recording_without_the_attribute_is_no_value_of_it():
     module.COUNTS = (corpora.Count((2,), distinct="speaker"),)
     stray = Recording("stray", "made", "x", {})
     spoken = [Recording(name, "made", "x", {"speaker": name}) for name in "ab"]
-    assert corpora.other_counts(module, [*spoken, stray]) == []
-    assert corpora.other_counts(module, [spoken[0], stray]) == ["1 values of speaker here; published: 2"]
+    assert other_counts(module, [*spoken, stray]) == []
+    assert other_counts(module, [spoken[0], stray]) == ["1 values of speaker here; published: 2"]
 
 
 def test_names_are_the_files_of_the_folder():

@@ -93,6 +93,7 @@ def dataset(
         "class_counts": {},
         "hours": {},
         "left_out": {},
+        "bias": None,
         "duplicates": {"waveforms": 0, "recordings": 0, "with_several_labels": 0},
         "noise": None,
         "shards": listed,

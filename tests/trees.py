@@ -1,9 +1,14 @@
 """Folders laid out as corpora unpack."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import soundfile
+
+from at_data.corpora import Counting
+from at_data.recordings import Recording
 
 RATE_HZ = 16000
 TONE = 0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ // 10) / RATE_HZ).astype(np.float32)
@@ -25,3 +30,11 @@ def lay_out(folder: Path, files: dict[str, str | None]) -> Path:
 def audio(*names: str) -> dict[str, str | None]:
     """Files of audio, for `lay_out`."""
     return dict.fromkeys(names)
+
+
+def other_counts(module: ModuleType, recordings: Iterable[Recording]) -> list[str]:
+    """Lines for every published count that these recordings of a corpus do not have."""
+    counting = Counting(module)
+    for _ in counting.over(recordings):
+        pass
+    return list(counting.differences())

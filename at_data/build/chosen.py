@@ -12,7 +12,7 @@ from at_data.manifest import Manifest, Subset
 from at_data.recordings import Recording
 from at_data.stages import bias, noise, selection, splits
 
-TODO = "label it as the corpus labels the others, or take it away"
+ADVICE = "label it as the corpus labels the others, or take it away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
 def unlabelled(reasons: dict[str, str], kind: str) -> list[dict[str, str]]:
     """Quarantine entries: recording ids and why nobody can say whether they belong."""
     return [
-        {"id": item, "recording": item, "kind": kind, "reason": reason, "todo": TODO}
+        {"id": item, "recording": item, "kind": kind, "reason": reason, "todo": ADVICE}
         for item, reason in sorted(reasons.items())
     ]
 

@@ -138,14 +138,6 @@ class Counting:
                 yield f"{here:,} {what} here{among}; published: {published}"
 
 
-def other_counts(module: ModuleType, recordings: Iterable[Recording]) -> list[str]:
-    """A line for every published count that these recordings of the corpus do not have."""
-    counting = Counting(module)
-    for _ in counting.over(recordings):
-        pass
-    return list(counting.differences())
-
-
 def walk(root: Path, *suffixes: str) -> Iterator[str]:
     """Paths of the files below a folder that end in one of the suffixes (in any case), from `root`, in string order.
 
@@ -183,6 +175,17 @@ def walk(root: Path, *suffixes: str) -> Iterator[str]:
         raise CorpusError(
             error.filename or root, f"cannot be read ({error.strerror})", "a readable folder", "check its permissions"
         ) from error
+
+
+def note_once(root: Path, places: dict[str, str], name: str, path: str) -> None:
+    """Note where a recording lies whose name is its id; CorpusError where `places` knows it from another path."""
+    if places.setdefault(name, path) != path:
+        raise CorpusError(
+            root,
+            f"{name} stands twice: {places[name]} and {path}",
+            "each recording once",
+            "point at the folder of one copy, or take the other away",
+        )
 
 
 def text_of(file: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.corpora import Archive, Count, need_folder, note_once, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -115,13 +115,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             continue
         rest, _, intensity = parts[0].rpartition("_")
         name = f"{rest}_{SPELLINGS.get(intensity, intensity)}"
-        if places.setdefault(name, path) != path:
-            raise CorpusError(
-                root,
-                f"{name} stands twice: {places[name]} and {path}",
-                "each recording once",
-                "point at the folder of one copy, or take the other away",
-            )
+        note_once(root, places, name, path)
         yield Recording(name, "crema_d", path, _attributes(parts) | actors.get(parts["speaker"], {}))
     if not places:
         raise CorpusError(

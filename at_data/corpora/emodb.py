@@ -14,7 +14,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, walk
+from at_data.corpora import Archive, Count, need_folder, note_once, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -105,13 +105,7 @@ def recordings(root: Path) -> Iterator[Recording]:
         if not parts:
             yield Recording(path[: -len(".wav")], "emodb", path)
             continue
-        if places.setdefault(name, path) != path:
-            raise CorpusError(
-                root,
-                f"{name} stands twice: {places[name]} and {path}",
-                "each recording once",
-                "point at the folder of one copy, or take the other away",
-            )
+        note_once(root, places, name, path)
         yield Recording(name, "emodb", path, _attributes(parts))
     if not places:
         raise CorpusError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, walk
+from at_data.corpora import Archive, Count, need_folder, note_once, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -84,13 +84,7 @@ def recordings(root: Path) -> Iterator[Recording]:
             yield Recording(item, "savee", path)
             continue
         name = f"{parts['speaker']}_{parts['sentence']}"
-        if places.setdefault(name, path) != path:
-            raise CorpusError(
-                root,
-                f"{name} stands twice: {places[name]} and {path}",
-                "each recording once",
-                "point at the folder of one copy, or take the other away",
-            )
+        note_once(root, places, name, path)
         attributes = {
             "speaker": intern(parts["speaker"]),
             "sex": "male",

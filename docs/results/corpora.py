@@ -173,7 +173,8 @@ def section(corpus: str, sources: Path, out: Path) -> list[str] | None:
         root = with_word_times(root, out / "LibriSpeech")
         lines += ["No word times were at hand: these are made up, every word as long as it is spelt.", ""]
     try:
-        found = list(module.recordings(root))
+        counting = corpora.Counting(module)
+        found = list(counting.over(module.recordings(root)))
     except AtError as error:
         return [*lines, f"Refused: {error.came}; expected {error.expected}.", ""]
     start = corpora.root(module, root)
@@ -185,7 +186,7 @@ def section(corpus: str, sources: Path, out: Path) -> list[str] | None:
         f"{len(found):,} recordings, {total:.2f} hours; {at}.",
         f"Attributes and how many values each has here: {values}.",
         "",
-        *(f"- {line}" for line in corpora.other_counts(module, found)),
+        *(f"- {line}" for line in counting.differences()),
         "",
     ]
     readable = [r for r in found if (start / r.path).is_file()]

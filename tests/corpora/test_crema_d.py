@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from trees import audio, lay_out
+from trees import audio, lay_out, other_counts
 
-from at_data.corpora import crema_d, other_counts
+from at_data.corpora import crema_d
 from at_data.errors import CorpusError
 
 HEADER = '"ActorID","Age","Sex","Race","Ethnicity"\n'

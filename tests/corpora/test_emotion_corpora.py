@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import yaml
-from trees import lay_out
+from trees import lay_out, other_counts
 
 from at_data import corpora, manifest
 from at_data.build import build
@@ -146,7 +146,7 @@ def test_every_name_of_the_whole_corpus_is_understood(corpus: ModuleType, case: 
     assert len(found) == len(case.names(*case.whole))
     assert all({*NEEDS, case.prompt} <= set(recording.attributes) for recording in found)
     assert {recording.attributes["emotion"] for recording in found} == set(corpus.EMOTIONS.values()) <= HOUSE
-    told = list(corpora.other_counts(corpus, found))
+    told = list(other_counts(corpus, found))
     assert len(told) == len(case.told)
     assert all(line.startswith(start) for line, start in zip(told, case.told, strict=True))
 

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import yaml
-from trees import audio, lay_out
+from trees import audio, lay_out, other_counts
 
 from at_data import manifest
 from at_data.build import build
-from at_data.corpora import librispeech, other_counts
+from at_data.corpora import librispeech
 from at_data.errors import CorpusError
 from at_data.verify import verify
 

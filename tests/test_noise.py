@@ -17,13 +17,12 @@ from at_data.stages.noise import (
     Excerpt,
     Mix,
     Placement,
-    Shares,
-    assign_noise,
     draw,
     excerpt,
     mix,
     silent,
 )
+from at_data.stages.noise_files import divide
 
 RATE_HZ = 8_000
 LEVEL_TOLERANCE_DB = 0.01
@@ -32,6 +31,7 @@ FADE_TOLERANCE_DB = 1.0  # of white noise's level where its ends fade into each 
 LOOP_STEEPNESS = 1.5  # sine and cosine of what is alike add up to 1.41; the slope of the fade is the rest
 
 NOISES = [Recording(f"{kind}_{n}", "made", f"{kind}_{n}.wav", {"noise_type": kind}) for kind in "ab" for n in range(5)]
+SHARED = (0.2, 0.2)  # valid, test
 SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 BASE = {
     "corpus": "made",
@@ -342,7 +342,7 @@ def files(per_type):
 def test_every_noise_file_is_in_one_split_and_every_type_where_it_can_be(per_type, seed):
     assume(max(per_type.values()) >= 3)
     noises = files(per_type)
-    splits = assign_noise(noises, Shares(**SHARES), seed)
+    splits = divide(noises, *SHARED, seed)
     assert sorted(r.id for held in splits.values() for r in held) == sorted(r.id for r in noises)
     for kind, many in per_type.items():
         sizes = {name: sum(r.attributes["noise_type"] == kind for r in held) for name, held in splits.items()}
@@ -355,16 +355,16 @@ def test_every_noise_file_is_in_one_split_and_every_type_where_it_can_be(per_typ
 
 @given(st.permutations(files({"a": 6, "b": 4})))
 def test_the_order_of_the_noise_files_changes_nothing(shuffled):
-    assert assign_noise(shuffled, Shares(**SHARES), 7) == assign_noise(files({"a": 6, "b": 4}), Shares(**SHARES), 7)
+    assert divide(shuffled, *SHARED, 7) == divide(files({"a": 6, "b": 4}), *SHARED, 7)
 
 
 def test_the_seed_changes_which_files_go_where():
-    assert len({str(assign_noise(files({"a": 10}), Shares(**SHARES), seed)) for seed in range(10)}) > 5
+    assert len({str(divide(files({"a": 10}), *SHARED, seed)) for seed in range(10)}) > 5
 
 
 def test_another_type_moves_no_file():
-    few = assign_noise(files({"a": 10}), Shares(**SHARES), 7)
-    more = assign_noise(files({"a": 10, "b": 10}), Shares(**SHARES), 7)
+    few = divide(files({"a": 10}), *SHARED, 7)
+    more = divide(files({"a": 10, "b": 10}), *SHARED, 7)
     assert all({r.id for r in few[name]} <= {r.id for r in more[name]} for name in few)
 
 
@@ -374,7 +374,7 @@ def test_stretches_of_one_noise_file_stay_together():
         for n in range(6)
         for part in range(4)
     ]
-    splits = assign_noise(noises, Shares(**SHARES), 7)
+    splits = divide(noises, *SHARED, 7)
     paths = [{r.path for r in held} for held in splits.values()]
     assert sum(map(len, paths)) == len(set().union(*paths)) == 6
 
@@ -382,7 +382,7 @@ def test_stretches_of_one_noise_file_stay_together():
 def test_types_may_go_by_another_attribute_or_none():
     noises = [Recording(f"{n}", "made", f"{n}.wav", {"place": "street"}) for n in range(5)]
     for by in ("place", "noise_type"):
-        assert [len(held) for held in assign_noise(noises, Shares(**SHARES), 7, by).values()] == [3, 1, 1]
+        assert [len(held) for held in divide(noises, *SHARED, 7, by).values()] == [3, 1, 1]
 
 
 @pytest.mark.parametrize("per_type", [{}, {"a": 1, "b": 1}, {"a": 2, "b": 2}])
@@ -390,4 +390,4 @@ def test_too_few_noise_files_say_how_many_are_needed(per_type):
     with pytest.raises(
         ManifestError, match=r"no noise for \w+: \d files, .*; expected at least 3 files of one noise_type"
     ):
-        assign_noise(files(per_type), Shares(**SHARES), 7)
+        divide(files(per_type), *SHARED, 7)

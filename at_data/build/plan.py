@@ -1,20 +1,17 @@
-"""Manifest and corpus folder -> the list of shards to build, without reading audio."""
+"""Manifest and corpus folder -> the list of shards to build; no audio is read but noise that may be a copy."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-
-import xxhash
 
 from at_data import corpora, seeds, shards
 from at_data.build.chosen import chosen, listed, unlabelled
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
-from at_data.stages import bias, leaks, mixtures, noise, selection, spectra, splits
+from at_data.stages import bias, leaks, mixtures, noise, noise_files, selection, spectra, splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,28 +186,12 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
     wanted = {name: tuple(values) for name, values in manifest.noise.keep.items()}
     kept = selection.keep(listed(module, noise_source), wanted, needed)
     root = corpora.root(module, noise_source)
-    same = _same_bytes(root, kept.recordings)
-    by_split = noise.assign_noise(kept.recordings, manifest.noise.split, manifest.seed, label, same)
+    same = noise_files.copies(root, kept.recordings)
+    shares = manifest.noise.split
+    by_split = noise_files.divide(kept.recordings, shares.valid, shares.test, manifest.seed, label, same)
     reasons = {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
     pool = NoisePool(root, {name: tuple(files) for name, files in by_split.items()}, same)
     return pool, unlabelled(reasons, "unlabelled noise")
-
-
-def _same_bytes(root: Path, noises: Sequence[Recording]) -> dict[str, str]:
-    """Path of every noise file that is a copy of another -> the first of those copies."""
-    by_size: dict[int, list[str]] = {}
-    for path in dict.fromkeys(recording.path for recording in noises):
-        with suppress(OSError):  # who reads it says what is wrong with it
-            by_size.setdefault((root / path).stat().st_size, []).append(path)
-    same: dict[str, str] = {}
-    for paths in by_size.values():
-        first: dict[str, str] = {}
-        for path in paths if len(paths) > 1 else ():
-            with suppress(OSError):
-                digest = xxhash.xxh3_128_hexdigest((root / path).read_bytes())
-                if first.setdefault(digest, path) != path:
-                    same[path] = first[digest]
-    return same
 
 
 def _tasks(

@@ -1,17 +1,15 @@
 """Noise for a segment: drawn (dice), mixed in (deed), and what came out, measured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from at_data import seeds
-from at_data.errors import AudioError, ManifestError
+from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment, samples_in
 
 SETTINGS = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -22,8 +20,6 @@ LOWEST_DB, HIGHEST_DB = -200.0, 100.0
 # -100 dBFS, a third of the last bit of 16: what is below is digital silence or its dither, and has no level to set.
 SILENCE_RMS = 1e-5
 
-# One file of a type can only train, two can also test; from three on every split has its own.
-FILES_FOR_TEST, FILES_FOR_ALL = 2, 3
 
 Decibels = Annotated[float, Field(ge=LOWEST_DB, le=HIGHEST_DB, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -288,59 +284,6 @@ def mix(segment: Segment, excerpt: Excerpt, placement: Placement, mix: Mix) -> S
         clipped=clipped,
     )
     return replace(segment, samples=mixture, mixing=mixing)
-
-
-def assign_noise(
-    recordings: Sequence[Recording],
-    shares: Shares,
-    seed: int,
-    by: str = "noise_type",
-    same: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, list[Recording]]:
-    """Noise recordings of train, valid and test: whole files, in the shares asked for, within every type.
-
-    A type with one file goes to train, with two to train and test; from three on it stands in every split. Stretches
-    of one file stay together, and so do files that are the `same`: path of a copy -> path it is a copy of. The order
-    is drawn from the seed and the file's path, so a file that joins or leaves one type moves nothing in the others.
-
-    Raises
-    ------
-    ManifestError
-        A split would be empty.
-
-    """
-    files: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        files.setdefault(same.get(recording.path, recording.path), []).append(recording)
-    types: dict[str, list[str]] = {}
-    for path, held in files.items():
-        types.setdefault(held[0].attributes.get(by, ""), []).append(path)
-    splits: dict[str, list[Recording]] = {"train": [], "valid": [], "test": []}
-    for paths in types.values():
-        paths.sort(key=lambda path: seeds.key(seed, "noise files", path))
-        valid, test = _sizes(len(paths), shares)
-        bounds = {"valid": paths[:valid], "test": paths[valid : valid + test], "train": paths[valid + test :]}
-        for split, chosen in bounds.items():
-            splits[split].extend(recording for path in chosen for recording in files[path])
-    for split, held in splits.items():
-        if not held:
-            came = f"no noise for {split}: {len(files)} files, the most of one {by} is {_most(types)}"
-            expected = f"at least {FILES_FOR_ALL} files of one {by}"
-            raise ManifestError("noise.split", came, expected, "widen noise.keep or add files to the noise corpus")
-        held.sort(key=lambda recording: recording.id)
-    return splits
-
-
-def _sizes(files: int, shares: Shares) -> tuple[int, int]:
-    """Files of one type for valid and for test; the rest, at least one, trains."""
-    if files < FILES_FOR_ALL:
-        return 0, int(files == FILES_FOR_TEST)
-    valid = min(max(1, round(shares.valid * files)), files - 2)
-    return valid, min(max(1, round(shares.test * files)), files - valid - 1)
-
-
-def _most(types: Mapping[str, Sequence[str]]) -> int:
-    return max(map(len, types.values()), default=0)
 
 
 def _span(mix: Mix) -> tuple[float, float] | OneOf | EachOf:

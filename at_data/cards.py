@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.shards import Dataset
 from at_data.stages.leaks import Line
@@ -13,6 +15,7 @@ from at_data.stages.leaks import Line
 EXAMPLES = 3  # spectrograms drawn per class
 CLASSES = 12  # classes drawn at most
 COLUMNS = 30  # classes counted on the card at most
+_PROOF = TypeAdapter(list[Line])
 
 
 CARD = """\
@@ -159,8 +162,12 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
 
 def read_proof(folder: Path) -> list[Line]:
     """Lines of `leaks.json`."""
-    raw = json.loads((folder / "leaks.json").read_text(encoding="utf-8"))
-    return [Line(tuple(p["splits"]), p["key"], p["shared"], tuple(p["examples"]), p["verdict"]) for p in raw]
+    path = folder / "leaks.json"
+    try:
+        return _PROOF.validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        came = f"cannot be read ({' '.join(str(error).split())[:300]})"
+        raise ShardError(path, came, "a proof as a build writes it", "build the dataset again") from error
 
 
 def aligned(rows: Sequence[Sequence[object]]) -> list[str]:

@@ -108,8 +108,10 @@ def _check_chunks(file: int, layout: Layout, where: str) -> None:
 
 def _chunks(file: int, layout: Layout) -> Iterator[tuple[bytes, int, int, bytes]]:
     """Name, size, place and first bytes of every chunk, in order."""
-    position, head_bytes = layout.first, layout.header.size
+    position, head_bytes, end = layout.first, layout.header.size, os.fstat(file).st_size
     for _ in range(MOST_CHUNKS):
+        if position >= end:  # a size may lead to places that no file can have
+            return
         head = os.pread(file, head_bytes + DATA_SIZE.size, position)
         if len(head) < head_bytes:
             return

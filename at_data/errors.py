@@ -9,6 +9,8 @@ AtError
  └── ConfigError       training settings: unknown, missing or impossible
 """
 
+LONGEST = 6_000  # characters of one part of an error
+
 
 class AtError(Exception):
     """One problem a user can act on, told in four parts.
@@ -27,14 +29,23 @@ class AtError(Exception):
     """
 
     def __init__(self, where: object, came: str, expected: str, todo: str) -> None:
-        self.where = str(where)
-        self.came = came
-        self.expected = expected
-        self.todo = todo
-        super().__init__(self.where, came, expected, todo)
+        self.where = _shown(str(where))
+        self.came = _shown(came)
+        self.expected = _shown(expected)
+        self.todo = _shown(todo)
+        super().__init__(self.where, self.came, self.expected, self.todo)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.came}; expected {self.expected}; {self.todo}"
+
+
+def _shown(text: str) -> str:
+    """Text that any terminal and file can take: what a stranger's file holds is quoted in errors."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}... ({len(text):,} characters)"
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
+    return text
 
 
 class ManifestError(AtError):

@@ -3,13 +3,16 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from at_data.errors import ShardError
 from at_data.files import write_whole
 
+MOST_BYTES = 1 << 28  # of `dataset.json`
+MOST_FRAMES, MOST_BINS = 1 << 24, 1 << 20  # of an item
+MOST_VALUES = 1 << 28  # of an item: 1 GiB of float32
 FORMAT = 1  # of the folder; a reader refuses what it does not know
 UNCOUNTED = {"content", "versions", "licence", "source", "citation"}
 
@@ -18,9 +21,9 @@ class Shard(BaseModel):
     """One shard file, as the header lists it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    file: str
+    file: Annotated[str, Field(pattern=r"^shards/\w[\w.-]*$")]
     split: Literal["train", "valid", "test", "test_conflicting"]
-    items: int
+    items: Annotated[int, Field(ge=0, lt=2**40)]
     sha256: str
 
 
@@ -28,8 +31,8 @@ class MeasuredScale(BaseModel):
     """What was subtracted from every value, and what it was then divided by."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    mean: float
-    std: float
+    mean: FiniteFloat
+    std: FiniteFloat
 
 
 class MeasuredBias(BaseModel):
@@ -64,21 +67,30 @@ class Header(BaseModel):
     target: str
     nuisances: list[str]
     attributes: dict[str, list[str]]
-    frames: int
-    bins: int
-    dtype: str
-    compression: str
+    frames: Annotated[int, Field(gt=0, le=MOST_FRAMES)]
+    bins: Annotated[int, Field(gt=0, le=MOST_BINS)]
+    dtype: Literal["float16", "float32"]
+    compression: Literal["none", "zstd", "lz4"]
     scaling: MeasuredScale
     counts: dict[str, int]
     class_counts: dict[str, dict[str, int]]
     hours: dict[str, float]
+    recordings: dict[str, int]
     left_out: dict[str, int]
     duplicates: dict[str, int]
     noise: dict[str, float | int] | None
     bias: MeasuredBias | None
     shards: list[Shard]
-    files: dict[str, str]
+    files: dict[Annotated[str, Field(pattern=r"^\w[\w.-]*$")], str]
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _target_is_an_attribute(self) -> "Header":
+        if self.target not in self.attributes:
+            raise ValueError(f"target: '{self.target}' is none of the attributes")
+        if self.frames * self.bins > MOST_VALUES:
+            raise ValueError(f"frames, bins: items of more than {MOST_VALUES:,} values")
+        return self
 
     @property
     def classes(self) -> list[str]:
@@ -109,7 +121,11 @@ def read(folder: Path) -> Header:
             folder, "no dataset.json in it", "a finished dataset folder", "build one with `at-prepare build`"
         )
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ShardError(path, f"more than {MOST_BYTES:,} bytes", "a header", "build the dataset again")
         header = Header.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ShardError(path, f"cannot be read ({error.strerror})", "a readable file", "restore it") from error
     except ValidationError as error:
         detail = error.errors()[0]
         raise ShardError(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, ValidationError, model_validator
 
+from at_data import plain_yaml
 from at_data.errors import ManifestError
 from at_data.stages.audio import Audio
 from at_data.stages.bias import Bias
@@ -19,7 +20,7 @@ from at_data.stages.quiet import Faint, Quiet
 from at_data.stages.segments import Cut
 from at_data.stages.selection import Balance, Cap, MostFrequent, Undersample, Wish
 from at_data.stages.spectra import Scaling, Stft
-from at_data.stages.splits import Fractions, Published, Split
+from at_data.stages.splits import Folds, Fractions, Imported, Published, Split, kept_whole
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
@@ -62,6 +63,16 @@ class Store(_Settings):
     compression: Literal["none", "zstd", "lz4"]
 
 
+Rule = Literal["drop", "fail", "keep"]
+
+
+class Duplicates(_Settings):
+    """What becomes of a recording that another split holds too: the same samples, or the same sound in other ones."""
+
+    exact: Rule
+    near: Rule
+
+
 Noise = Annotated[
     _None | Annotated[Mix, Tag("<mix>")] | Annotated[NoiseTask, Tag("<task>")],
     Discriminator(
@@ -99,13 +110,21 @@ class Manifest(_Settings):
     scaling: Scaling
     split: Split
     bias: BiasOrNone
-    duplicates: Literal["drop", "fail", "keep"]
+    shared: tuple[str, ...]
+    duplicates: Duplicates
     store: Store
 
     @model_validator(mode="after")
     def _target_is_no_nuisance(self) -> "Manifest":
         if self.target in self.nuisances:
             raise ValueError(f"nuisances: got the target '{self.target}', expected other attributes")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_kept_whole_is_not_shared(self) -> "Manifest":
+        for name in self.shared:
+            if name in kept_whole(self.split):
+                raise ValueError(f"shared: got '{name}', which split.by keeps whole; expected other group attributes")
         return self
 
     @model_validator(mode="after")
@@ -122,8 +141,12 @@ class Manifest(_Settings):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON: the same settings have the same digest however the YAML was written."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the canonical JSON: the same settings have the same digest however the YAML was written.
+
+        A file that lists a split counts by its hash, wherever it lies and whatever it is called.
+        """
+        settings = self.model_dump(mode="json", exclude={"split": {"file"}, "subset": {"split": {"file"}}})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     @property
     def folder(self) -> str:
@@ -154,32 +177,29 @@ def load(name: str | Path) -> Manifest:
             )
         path = known[str(name)]
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader, and stricter
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raw = plain_yaml.read(path)
+    except (OSError, ValueError) as error:
         raise ManifestError(path, f"cannot be read ({error})", "a YAML file", "correct the file") from error
     if not isinstance(raw, dict):
         raise ManifestError(path, f"holds {type(raw).__name__}", "a mapping of keys", "start from a shipped manifest")
-    return parse(raw, str(path))
+    return parse(raw, str(path), path.parent)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML whose keys are strings and stand once in each mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value if key_node.tag == "tag:yaml.org,2002:merge" else self.construct_object(key_node, True)
-            if not isinstance(key, str):
-                problem = f"the key {key_node.value!r} is no string: put it in quotes"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key}' stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+def write(made: Manifest, path: Path, comment: str) -> None:
+    """YAML file of a manifest, every key in its place, the comment above it; files it names are found from there."""
+    raw = made.model_dump(mode="json")
+    for holder, settings in ((raw, made), (raw["subset"], made.subset)):
+        if settings != "none" and isinstance(settings.split, Imported):
+            holder["split"]["file"] = os.path.relpath(settings.split.file, path.parent)
+    text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    path.write_text(f"# {comment}\n{text}", encoding="utf-8")
 
 
-def parse(raw: dict[str, Any], where: str) -> Manifest:
-    """Manifest from plain values; ManifestError names every wrong key, what came and what was expected."""
+def parse(raw: dict[str, Any], where: str, folder: Path | None = None) -> Manifest:
+    """Manifest from plain values; ManifestError names every wrong key, what came and what was expected.
+
+    `folder` is where files that the values name are looked for.
+    """
     try:
         # by way of JSON: strict about types, yet lists become tuples
         text = json.dumps(raw)
@@ -191,7 +211,7 @@ def parse(raw: dict[str, Any], where: str) -> Manifest:
             "put quotes around dates, write out aliases",
         ) from error
     try:
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate_json(text, context={"folder": folder} if folder else None)
     except ValidationError as error:
         problems = _problems(error)
         raise ManifestError(
@@ -214,6 +234,8 @@ BRANCHES: dict[str, type[BaseModel]] = {
     "<one_of>": OneOf,
     "<each_of>": EachOf,
     "<published>": Published,
+    "<file>": Imported,
+    "<fold>": Folds,
     "<fractions>": Fractions,
     "<bias>": Bias,
 }
@@ -254,4 +276,4 @@ def _model(model: type[BaseModel], key: str) -> type[BaseModel]:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
 
 
-__all__ = ["Manifest", "Split", "Store", "Subset", "load", "parse", "shipped"]
+__all__ = ["Manifest", "Split", "Store", "Subset", "load", "parse", "shipped", "write"]

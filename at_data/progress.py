@@ -28,6 +28,13 @@ class Bar:
         if self.bar is not None:
             self.bar.close()
 
+    def say(self, text: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        if self.bar is None:
+            click.echo(text, err=True)
+        else:
+            tqdm.write(text, file=sys.stderr)
+
     def __call__(self, phase: str, done: int, total: int, bad: int) -> None:
         """Show where a phase is; a new phase begins a new bar."""
         if phase != self.phase:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from at_data.errors import ShardError
 from at_data.headers import FORMAT, Header
 
 UNKNOWN = -1  # code of an attribute a recording does not have
+TEXTS = ("id", "waveform")
+TODO = "run `at-prepare verify`, then build again"
+BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
 CHUNK_BYTES = 1 << 20  # compressed shards are cut into chunks of about this size
 
 
@@ -116,12 +120,12 @@ class SplitReader:
     @cached_property
     def ids(self) -> list[str]:
         """Item ids, in row order."""
-        return [item.decode() for column in self._columns("id") for item in column.tolist()]
+        return self._texts("id")
 
     @cached_property
     def waveforms(self) -> list[str]:
         """Hashes of the recordings the items were cut from, as decoded, in row order."""
-        return [item.decode() for column in self._columns("waveform") for item in column.tolist()]
+        return self._texts("waveform")
 
     def codes(self, attribute: str) -> Int64[np.ndarray, "items"]:
         """Codes of an attribute, in row order; -1 where the recording has none."""
@@ -129,26 +133,43 @@ class SplitReader:
             known = ", ".join(self.header.attributes)
             raise ShardError(self.folder, f"no attribute '{attribute}'", f"one of: {known}", "choose one of those")
         columns = list(self._columns(f"attributes/{attribute}"))
-        return np.concatenate(columns) if columns else np.zeros(0, np.int64)
+        codes: np.ndarray = np.concatenate(columns) if columns else np.zeros(0, np.int64)
+        known = len(self.header.attributes[attribute])
+        if codes.size and not UNKNOWN <= codes.min() <= codes.max() < known:
+            came = f"codes of {attribute} from {codes.min()} to {codes.max()}"
+            raise ShardError(self.folder, came, f"{UNKNOWN} to {known - 1}", TODO)
+        return codes
 
     def read(
         self, rows: Int64[np.ndarray, "batch"], out: Num[np.ndarray, "batch frames bins"] | None = None
     ) -> Num[np.ndarray, "batch frames bins"]:
         """Items at these rows, in this order, in the stored type (or cast into `out`)."""
-        if out is None:
-            out = np.empty((len(rows), *self.shape), self.dtype)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         inside = (rows - self._starts[shards]).tolist()
         which = shards.tolist()
         arrays = {shard: self._array(shard) for shard in set(which)}
+        if out is None:  # not before the shards are known to hold what the header says
+            out = np.empty((len(rows), *self.shape), self.dtype)
         for place, shard in enumerate(which):
             out[place] = arrays[shard][inside[place]]
         return out
 
+    def _texts(self, name: str) -> list[str]:
+        columns = list(self._columns(name))
+        try:
+            return [item.decode() for column in columns for item in column.tolist()]
+        except UnicodeDecodeError as error:
+            raise ShardError(self.folder, f"a {name} that is not in UTF-8", "text", TODO) from error
+
     def _columns(self, name: str) -> Iterator[np.ndarray]:
         for shard in self._shards:
-            with _open(self.folder / shard.file) as file:
-                yield file[name][:]
+            with _open(self.folder / shard.file) as file, reading(self.folder / shard.file):
+                column = member(file, name)
+                if column.shape != (shard.items,) or column.dtype.kind != ("S" if name in TEXTS else "i"):
+                    raise ValueError(f"{name} of shape {column.shape} and type {column.dtype}")
+                in_one_piece(column)
+                values = column[:]
+            yield values
 
     def _array(self, shard: int) -> Any:
         key = (os.getpid(), shard)
@@ -159,18 +180,32 @@ class SplitReader:
     def _map(self, path: Path, items: int) -> Any:
         if self.header.compression != "none":
             _plugin(self.header.compression)
-            return _open(path)["x"]
-        with _open(path) as file:
-            offset, found = file["x"].id.get_offset(), file["x"].shape
+            with reading(path):
+                return self._packed(member(_open(path), "x"), items)
+        with _open(path) as file, reading(path):
+            x = member(file, "x")
+            offset, found = x.id.get_offset(), x.shape
+            if x.dtype != self.dtype:
+                raise ValueError(f"x of type {x.dtype}")
         if offset is None or found != (items, *self.shape):
             raise ShardError(
                 path,
                 f"x of shape {found}",
                 f"{(items, *self.shape)} in one piece",
-                "run `at-prepare verify` and build again",
+                TODO,
             )
-        # np.asarray: a plain view; indexing a memmap object costs more than copying the item
-        return np.asarray(np.memmap(path, self.dtype, "r", offset, found))
+        with reading(path):
+            # np.asarray: a plain view; indexing a memmap object costs more than copying the item
+            return np.asarray(np.memmap(path, self.dtype, "r", offset, found))
+
+    def _packed(self, x: Any, items: int) -> Any:
+        """The dataset itself; ValueError where its shape, type or pieces are not those that `write_shard` makes."""
+        item_bytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
+        if x.shape != (items, *self.shape) or x.dtype != self.dtype:
+            raise ValueError(f"x of shape {x.shape} and type {x.dtype}")
+        if x.chunks is None or x.chunks[1:] != self.shape or x.chunks[0] * item_bytes > max(CHUNK_BYTES, item_bytes):
+            raise ValueError(f"x in pieces of {x.chunks}")
+        return x
 
 
 class Dataset:
@@ -201,8 +236,41 @@ def open_dataset(folder: Path) -> Dataset:
 
 def facts(path: Path) -> tuple[str, tuple[int, ...]]:
     """Digest of the dataset a shard belongs to, and the shape of its items."""
-    with _open(path) as file:
-        return file.attrs["dataset"], file["x"].shape
+    with _open(path) as file, reading(path):
+        dataset = file.attrs["dataset"]
+        if not isinstance(dataset, str):
+            raise TypeError("the name of its dataset is no text")
+        return dataset, member(file, "x").shape
+
+
+def member(file: Any, name: str) -> Any:
+    """Dataset of that name that lies in the very file; ValueError for any other: HDF5 follows links to any file."""
+    *above, _ = name.split("/")
+    for place in ("/".join(above), name) if above else (name,):
+        if not isinstance(file.get(place, getlink=True), h5py.HardLink):
+            raise ValueError(f"{place} is absent, or a link")  # noqa: TRY004 - told as all that is wrong
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ValueError(f"{name} is no dataset, or lies in another file")
+    return found
+
+
+def in_one_piece(column: Any) -> None:
+    """ValueError where a column is packed, or not wholly in the file: a few bytes can claim to be a great many."""
+    if column.chunks is not None or (column.nbytes and column.id.get_storage_size() != column.nbytes):
+        raise ValueError(f"{column.name} is not whole, or in pieces")
+    if column.nbytes > Path(column.file.filename).stat().st_size:
+        raise ValueError(f"{column.name} is larger than its file")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it, whatever HDF5 and h5py raise of bytes that are no shard is told as ShardError."""
+    try:
+        yield
+    except BROKEN as error:
+        came = f"cannot be read ({str(error)[:300] or type(error).__name__})"
+        raise ShardError(path, came, "a whole shard", TODO) from error
 
 
 def sha256(path: Path) -> str:
@@ -215,7 +283,5 @@ def _open(path: Path) -> Any:
     try:
         # finished shards never change: no lock, so network file systems without locks serve them too
         return h5py.File(path, "r", locking=False)
-    except (OSError, KeyError) as error:
-        raise ShardError(
-            path, f"cannot be opened ({error})", "a whole shard", "run `at-prepare verify`, then build again"
-        ) from error
+    except BROKEN as error:
+        raise ShardError(path, f"cannot be opened ({error})", "a whole shard", TODO) from error

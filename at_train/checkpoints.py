@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +16,15 @@ import torch
 from torch import nn
 
 from at_data.errors import CheckpointError
-from at_train import networks
+from at_train import checkpoint_checks, networks
 from at_train.networks import Network
 
 FORMAT = 1
+# what torch and zipfile raise of bytes that are no checkpoint
+BROKEN = (
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(AssertionError, BadZipFile, UnpicklingError, MemoryError, Warning, struct.error, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -92,15 +100,20 @@ def load(path: Path) -> Checkpoint:
     Nothing in the file is executed: it may hold tensors and plain values only.
     """
     try:
-        _refuse_altered(path)
-        raw = torch.load(path, map_location="cpu", weights_only=True)
+        most_bytes = path.stat().st_size
+        _refuse_altered(path, most_bytes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of tensors that no checkpoint holds
+            raw = torch.load(path, map_location="cpu", weights_only=True)
         found = raw["format"]
+        if found == FORMAT:
+            checkpoint_checks.check(raw, most_bytes)
         checkpoint = Checkpoint.parse(raw) if found == FORMAT else None
     except FileNotFoundError as error:
         raise CheckpointError(
             path, "no such file", "a checkpoint", "name a run folder that `at-train fit` finished"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, BadZipFile, UnpicklingError) as error:
+    except BROKEN as error:
         raise CheckpointError(
             path, f"cannot be read ({_short(error)})", "a whole checkpoint", "train the run again in a new folder"
         ) from error
@@ -111,9 +124,10 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _refuse_altered(path: Path) -> None:
+def _refuse_altered(path: Path, most_bytes: int) -> None:
     """Nothing, or BadZipFile where bytes differ from their checksums, which torch writes but does not read."""
     with ZipFile(path) as archive:
+        checkpoint_checks.check_parts(archive, most_bytes)
         altered = archive.testzip()
     if altered:
         raise BadZipFile(f"{altered} does not match its checksum")
@@ -143,7 +157,12 @@ def restore_penalty(path: Path, checkpoint: Checkpoint, penalty: nn.Module) -> N
 
 
 def _put(path: Path, weights: Mapping[str, torch.Tensor], network: nn.Module) -> None:
-    own = network.state_dict()
+    _refuse_other_sizes(path, weights, network.state_dict())
+    network.load_state_dict(weights)
+
+
+def _refuse_other_sizes(path: Path, weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> None:
+    """CheckpointError where names, shapes or types of weights differ."""
     for name in sorted(own.keys() | weights.keys()):
         came = tuple(weights[name].shape) if name in weights else "none"
         expected = tuple(own[name].shape) if name in own else "none"
@@ -154,14 +173,17 @@ def _put(path: Path, weights: Mapping[str, torch.Tensor], network: nn.Module) ->
                 f"{expected}",
                 "use the checkpoint of a network of the same kind, width and number of classes",
             )
-    network.load_state_dict(weights)
+        if weights[name].dtype != own[name].dtype:
+            raise CheckpointError(
+                path, f"weights {name} of type {weights[name].dtype}", f"{own[name].dtype}", "train the network again"
+            )
 
 
 def restore_optimiser(path: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer) -> None:
     """The checkpoint's optimiser state in an optimiser; CheckpointError when there is none or it does not fit."""
     try:
         optimiser.load_state_dict(checkpoint.optimiser or {})
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             path,
             f"its optimiser state cannot be used ({_short(error)})",
@@ -173,7 +195,17 @@ def restore_optimiser(path: Path, checkpoint: Checkpoint, optimiser: torch.optim
 def network(path: Path, checkpoint: Checkpoint) -> Network:
     """The network that a checkpoint holds, in eval mode."""
     settings, facts = checkpoint.settings, checkpoint.facts
-    built = networks.build(settings["network"], len(facts.classes), (facts.frames, facts.bins), settings["width"])
+    try:
+        checkpoint_checks.check_settings(settings)
+        shape = (facts.frames, facts.bins)
+        with torch.device("meta"):  # a width can ask for more than memory: sizes first, then numbers
+            planned = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
+        _refuse_other_sizes(path, checkpoint.weights, planned.state_dict())
+        built = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
+    except (ValueError, RuntimeError, OverflowError, TypeError) as error:
+        raise CheckpointError(
+            path, f"its network cannot be built ({_short(error)})", "a whole checkpoint", "train the run again"
+        ) from error
     restore(path, checkpoint, built)
     built.eval()
     return built

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from at_data import plain_yaml
 from at_data.errors import ConfigError
 
 Strategy = Literal["none", "init", "freeze", "anti", "dual", "dann"]
@@ -174,8 +175,8 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = plain_yaml.read(path)
+    except (OSError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise ConfigError(path, f"cannot be read ({problem})", "a YAML file of settings", "correct the file") from error
     if not isinstance(raw, dict | None):

@@ -123,7 +123,10 @@ class Maker:
         try:
             if json.loads((self.folder / f"{name}.json").read_text())["digest"] != self._digest(name, split):
                 return None
-            arrays = {layer: np.asarray(np.load(self._file(name, layer), mmap_mode="r")) for layer in sizes}
+            arrays = {
+                layer: np.asarray(np.load(self._file(name, layer), mmap_mode="r", allow_pickle=False))
+                for layer in sizes
+            }
         except (OSError, ValueError, LookupError, TypeError):
             return None
         whole = all(arrays[layer].shape == (len(split), size) for layer, size in sizes.items())

@@ -193,7 +193,7 @@ def _result(line: bytes, where: str) -> Result:
         raw = json.loads(line, parse_constant=_refuse)
         values = {str(name): float(value) for name, value in raw["values"].items()}
         return Result(str(raw["run"]), int(raw["epoch"]), str(raw["split"]), values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(
             where, f"cannot be read ({error})", "one result as JSON", "restore the file or train again in a new folder"
         ) from error
@@ -215,7 +215,7 @@ def _scores(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error, "JSON as `at-train fit` writes it") from error
 
 

@@ -25,12 +25,12 @@ def read(run: Path) -> dict[str, Any]:
         raise CheckpointError(
             run, "no run.json in it", "a run folder", "name a folder that `at-train fit` wrote"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             path, f"cannot be read ({error})", "the facts of a run", "train again in a new folder"
         ) from error
-    if not isinstance(content, dict) or "digest" not in content:
-        raise CheckpointError(path, "no digest in it", "the facts of a run", "train again in a new folder")
+    if not isinstance(content, dict) or not {"digest", "state"} <= content.keys():
+        raise CheckpointError(path, "no digest or no state in it", "the facts of a run", "train again in a new folder")
     return content
 
 

@@ -37,7 +37,11 @@ def make_gsc(folder: Path, recordings: int) -> dict[str, object]:
         word, speaker = WORDS[number % 10], number // 10 % SPEAKERS
         touch(folder / word / f"{speaker:08x}_nohash_{number // (10 * SPEAKERS)}.wav")
     raw = yaml.safe_load(manifest.shipped()["gsc_words_clean"].read_text())
-    return raw | {"balance": "none", "split": {"by": "speaker", "train": 0.7, "valid": 0.2, "test": 0.1}}
+    return raw | {
+        "balance": "none",
+        "split": {"by": "speaker", "method": "balanced", "train": 0.7, "valid": 0.2, "test": 0.1},
+        "shared": [],
+    }
 
 
 def make_nsynth(folder: Path, recordings: int) -> dict[str, object]:

@@ -82,7 +82,7 @@ def by_speaker() -> dict[str, Any]:
     """The shipped manifest of synthetic words, split by speaker and in small shards."""
     raw: dict[str, Any] = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
     raw["corpus"] = "gsc"
-    raw["split"] = {"by": "speaker", "train": 0.6, "valid": 0.2, "test": 0.2}
+    raw["split"] = {"by": "speaker", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
     raw["store"]["recordings_per_shard"] = 16
     return raw
 

@@ -3,6 +3,8 @@
 import itertools
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from pydantic import ValidationError
 
 from at_data.errors import AudioError
 from at_data.recordings import Recording
-from at_data.stages.audio import HIGHEST_RATE_HZ, Audio, decode, load, resample, waveform_hash
+from at_data.stages import audio
+from at_data.stages.audio import HIGHEST_RATE_HZ, MOST_SAMPLES, Audio, decode, load, resample, waveform_hash
 
 RATE_HZ = 16_000
 PCM_16_STEP = 1 / 32768
@@ -299,7 +302,11 @@ def flac_with_total(content, total):
     ("total", "reason"),
     [
         (0, "does not say how long"),
-        (2**36 - 1, "cut short|cannot be decoded"),
+        (
+            2**36 - 1,
+            "68719476735 samples at 16000 Hz .1193.0 hours.; expected at most 268435456 in one recording; cut the",
+        ),
+        (2**28, "cut short: 16000 frames decoded of the 268435456|cannot be decoded"),
         (20_000, "cut short: 16000 frames decoded of the 20000|cannot be decoded"),
     ],
 )
@@ -389,6 +396,159 @@ def test_no_damaged_wav_header_raises_anything_but_audio_errors(tmp_path_factory
     except AudioError:
         return
     assert np.isfinite(samples).all()
+
+
+LONG = [
+    {"format": "WAV", "subtype": "PCM_16"},
+    {"format": "WAV", "subtype": "IMA_ADPCM"},
+    {"format": "FLAC"},
+    {"format": "OGG", "subtype": "VORBIS"},
+    {"format": "OGG", "subtype": "OPUS"},
+    {"format": "MP3"},
+]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("how", LONG, ids=lambda how: "-".join(how.values()))
+def test_reading_in_blocks_changes_no_bit(tmp_path, monkeypatch, how, channels):
+    write(tmp_path, "a.bin", noise(5 * RATE_HZ, channels), **how)
+    with soundfile.SoundFile(tmp_path / "a.bin") as sound:
+        once = sound.read(sound.frames, dtype="float32", always_2d=True)
+    expected = once[:, 0] if channels == 1 else (once[:, 0] + once[:, 1]) / np.float32(2)
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1_001)
+    monkeypatch.setattr(audio, "TRUSTED_SAMPLES", 1_500)
+    np.testing.assert_array_equal(decode(tmp_path / "a.bin", whole("a.bin"))[0], expected)
+
+
+def test_samples_that_are_no_numbers_are_counted_over_all_blocks(tmp_path, monkeypatch):
+    samples = noise()
+    samples[[4_000, 9_000, 15_999]] = np.nan
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1_000)
+    with pytest.raises(AudioError, match=r"3 samples that are NaN or infinite, the first at 0\.250 s"):
+        load(tmp_path, whole(), settings())
+
+
+def test_a_recording_that_is_too_long_is_refused_and_its_stretches_are_not(tmp_path, monkeypatch):
+    write(tmp_path, "a.flac", noise(2 * RATE_HZ))
+    monkeypatch.setattr(audio, "MOST_SAMPLES", 20_000)
+    came = r"32000 samples at 16000 Hz \(0\.0 hours\); expected at most 20000 in one recording; .* list stretches"
+    with pytest.raises(AudioError, match=came):
+        load(tmp_path, whole("a.flac"), settings())
+    assert load(tmp_path, stretch(1.0, 1.0, "a.flac"), settings()).size == RATE_HZ
+    with pytest.raises(AudioError, match=r"48000 samples at 48000 Hz .*at most 20000"):  # longer once resampled
+        load(tmp_path, stretch(1.0, 1.0, "a.flac"), settings(48_000))
+
+
+def test_more_channels_than_anybody_records_are_refused(tmp_path):
+    write(tmp_path, "a.wav", np.zeros((100, 257), np.float32))
+    with pytest.raises(AudioError, match="a header of 257 channels; expected at most 256"):
+        load(tmp_path, whole(), settings())
+
+
+def patched(content, place, form, *values):
+    changed = bytearray(content)
+    struct.pack_into(form, changed, place, *values)
+    return bytes(changed)
+
+
+def ogg_with_length(content, granule):
+    """Position of the last page, and the checksum over it (RFC 3533: CRC-32 of 0x04c11db7, not reflected, from 0)."""
+    last = content.rfind(b"OggS")
+    page = bytearray(patched(content, last + 6, "<q", granule)[last:])
+    page[22:26] = bytes(4)
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum >> 31 else 0)) & 0xFFFF_FFFF
+    page[22:26] = struct.pack("<I", checksum)
+    return content[:last] + bytes(page)
+
+
+def liars(folder):
+    """One second each, in files whose headers promise up to 2^62 samples, 65535 channels or frames of no bytes."""
+
+    def made(**how):
+        return write(folder, "made.bin", noise(), **how).read_bytes()
+
+    wav, rf64, w64 = (made(format=kind, subtype="PCM_16") for kind in ("WAV", "RF64", "W64"))
+    aiff, sun, flac = made(format="AIFF", subtype="PCM_16"), made(format="AU", subtype="PCM_16"), made(format="FLAC")
+    mp3, data = made(format="MP3"), w64.find(b"data")
+    frames, comm, sound = max(mp3.find(b"Info"), mp3.find(b"Xing")) + 8, aiff.find(b"COMM"), aiff.find(b"SSND")
+    for claim in (2**31 - 2, 2**31, 2**32 - 2):
+        yield f"wav {claim}", patched(patched(wav, 40, "<I", claim), 4, "<I", claim)
+        yield f"au {claim}", patched(sun, 8, ">I", claim)
+        yield f"mp3 {claim}", patched(mp3, frames, ">I", claim)
+        yield f"aiff {claim}", patched(patched(aiff, comm + 10, ">I", claim), sound + 4, ">I", claim)
+    for claim in (2**31, 2**32, 2**62, 2**63 + 1, 2**64 - 1):
+        yield f"rf64 {claim}", patched(rf64, 20, "<QQQ", claim, claim, claim)
+        yield f"w64 {claim}", patched(w64, data + 16, "<Q", claim)
+        yield (
+            f"w64 before {claim}",
+            w64[:data] + b"junk" + w64[data + 4 : data + 16] + struct.pack("<Q", claim) + w64[data:],
+        )
+    for claim in (2**28, 2**31, 2**36 - 1):
+        yield f"flac {claim}", flac_with_total(flac, claim)
+    for subtype in ("VORBIS", "OPUS"):
+        for claim in (2**28, 2**31, 2**62, 2**63 - 2):
+            yield f"{subtype} {claim}", ogg_with_length(made(format="OGG", subtype=subtype), claim)
+    for channels in (0, 1024, 65_535):
+        yield f"wav of {channels} channels", patched(wav, 22, "<H", channels)
+        yield f"aiff of {channels} channels", patched(aiff, comm + 8, ">H", channels)
+        yield f"au of {channels} channels", patched(sun, 20, ">I", channels)
+    yield "wav of frames without bytes", patched(wav, 28, "<IH", 0, 0)
+    yield "wav of wide frames", patched(wav, 28, "<IH", RATE_HZ * 65_535, 65_535)
+    yield "wav of samples of 65535 bits", patched(wav, 34, "<H", 65_535)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from at_data.errors import AudioError
+from at_data.recordings import Recording
+from at_data.stages.audio import decode
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        print(path.name, decode(path, Recording("a", "made", path.name))[0].size, sep="\\t")
+    except AudioError as error:
+        print(path.name, "refused", error.came, sep="\\t")
+"""
+
+
+def decoded_within(folder, limit_bytes):
+    """What became of every file of a folder in a process that can have so much more memory, and no more."""
+    command = [sys.executable, "-c", LIMITED, str(folder), str(limit_bytes)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return {line.split("\t")[0]: line.split("\t")[1] for line in ended.stdout.splitlines()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="run this on Linux: memory is limited and measured as it does")
+def test_no_header_can_ask_for_memory(tmp_path):
+    (tmp_path / "liars").mkdir()
+    for name, content in liars(tmp_path):
+        (tmp_path / "liars" / name).write_bytes(content)
+    found = decoded_within(tmp_path / "liars", 64 << 20)
+    assert len(found) > 40
+    odd = {name: what for name, what in found.items() if what not in {"refused", str(RATE_HZ)}}
+    assert not odd
+    assert {name for name, what in found.items() if "channels" in name and what != "refused"} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="run this on Linux: memory is limited and measured as it does")
+def test_the_longest_recording_takes_its_samples_and_a_block(tmp_path):
+    (tmp_path / "long").mkdir()
+    for name, length in (("most", MOST_SAMPLES), ("too much", MOST_SAMPLES + 1)):
+        with soundfile.SoundFile(tmp_path / "long" / name, "w", RATE_HZ, 1, format="FLAC") as file:
+            for start in range(0, length, 1 << 22):
+                file.write(np.zeros(min(1 << 22, length - start), np.int16))
+    assert (tmp_path / "long" / "too much").stat().st_size < 2_000_000  # of 512 MiB: a bomb
+    found = decoded_within(tmp_path / "long", 4 * MOST_SAMPLES + (32 << 20))
+    assert found == {"most": str(MOST_SAMPLES), "too much": "refused"}
 
 
 def test_no_file_stays_open(tmp_path):

@@ -16,7 +16,7 @@ from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score
 
 from at_data import cards, headers, manifest, shards
-from at_data.build import build, plan, work
+from at_data.build import build, plan
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
 from at_data.stages import bias, splits
@@ -257,7 +257,7 @@ def test_several_holes_in_a_crossing_are_counted() -> None:
 
 def test_a_split_that_tears_speakers_apart_has_no_test_of_unseen_ones() -> None:
     at_random = splits.assign(
-        TABLE, splits.Fractions(by="random", train=0.6, valid=0.2, test=0.2), seed=1, target="word"
+        TABLE, splits.Fractions(by="random", method="balanced", train=0.6, valid=0.2, test=0.2), seed=1, target="word"
     )
     with pytest.raises(ManifestError, match=r"bias: speaker 's0\d' stands in \w+ and \w+; expected a split that keeps"):
         bias.draw(TABLE, at_random, rule(0.9), 1, "word")
@@ -361,7 +361,7 @@ def test_the_proof_lets_the_conflicting_test_share_speakers_with_train_alone(bia
     verdicts = proof(biased)
     assert verdicts.pop(("train", "test_conflicting", "speaker")) == "shared by design"
     assert set(verdicts.values()) == {"disjoint"}
-    assert len(verdicts) == 2 * 6 - 1
+    assert len(verdicts) == 3 * 6 - 1
 
 
 def test_card_and_summary_tell_of_the_bias(biased: Path, dataset: Path) -> None:
@@ -383,23 +383,19 @@ def test_without_a_bias_the_plan_is_the_split(digits: Path, settings: dict[str, 
     assert {task.split for task in made.tasks} == {"train", "valid", "test"} == set(made.splits)
 
 
-@pytest.mark.parametrize("step", ["build_part", "finish_shard"])
-def test_a_stopped_build_carries_on_to_the_same_bytes(
-    corpus: Path, biased: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    real, done = getattr(work, step), []
+@pytest.mark.parametrize("phase", ["read", "scale"])
+def test_a_stopped_build_carries_on_to_the_same_bytes(corpus: Path, biased: Path, tmp_path: Path, phase: str) -> None:
+    told: list[int] = []
 
-    def interrupted(task: Any, folder: Path) -> Any:
-        if len(done) == 4:
+    def interrupted(name: str, done: int, _all: int, _bad: int) -> None:
+        if name == phase:
+            told.append(done)
+        if len(told) > 4:
             raise KeyboardInterrupt
-        done.append(task.number)
-        return real(task, folder)
 
     made = manifest.parse(biased_settings(), "here")
-    monkeypatch.setattr(work, step, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(made, corpus, tmp_path)
-    monkeypatch.setattr(work, step, real)
+        build(made, corpus, tmp_path, progress=interrupted)
     built = build(made, corpus, tmp_path)
     assert {p.name: p.read_bytes() for p in built.folder.rglob("*.*") if p.is_file()} == {
         p.name: p.read_bytes() for p in biased.rglob("*.*") if p.is_file()
@@ -430,7 +426,8 @@ def test_an_orthogonal_dataset_can_hold_the_very_training_items(biased: Path, co
         nuisances=["word"],
         bias="none",
         subset={"split": target["split"], "bias": SPEAKER, "target": "word", "part": "train"},
-        split={"by": "random", "train": 0.6, "valid": 0.2, "test": 0.2},
+        split={"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2},
+        shared=["speaker"],
     )
     built = build(manifest.parse(orthogonal, "here"), corpus, tmp_path)
     assert {row["recording"] for row in rows(built.folder)} == {
@@ -490,7 +487,7 @@ def test_the_second_test_is_protected_like_the_first() -> None:
 def test_speakers_of_the_conflicting_test_in_valid_or_test_would_be_a_leak() -> None:
     assigned = {"a": "train", "b": "valid", "c": "test_conflicting", "d": "test"}
     recordings = [Recording(item, "made", item, {"speaker": "s"}) for item in assigned]
-    verdicts = {line.splits: line.verdict for line in prove(recordings, assigned, ["speaker"], ["speaker"])}
+    verdicts = {line.splits: line.verdict for line in prove(recordings, assigned, ["speaker"], [])}
     assert verdicts.pop(("train", "test_conflicting")) == "shared by design"
     assert set(verdicts.values()) == {"LEAK"}
     assert len(verdicts) == 5
@@ -577,9 +574,15 @@ def test_real_orthogonal_items_are_the_biased_ones(
     biased, speaker = (build(manifest.load(name), real_data / source, tmp_path) for name in (target, orthogonal))
     assert verify(biased.folder) == verify(speaker.folder) == []
     assert_said_as_it_is(biased.folder, biased.header)
-    assert {row["recording"] for row in rows(speaker.folder)} == {
-        row["recording"] for row in rows(biased.folder) if row["split"] == "train"
-    }
+    held = {row["recording"] for row in rows(speaker.folder)}
+    trained = {row["recording"] for row in rows(biased.folder) if row["split"] == "train"}
+    assert held <= trained
+    left_out = [json.loads(line) for line in (speaker.folder / "quarantine.jsonl").read_text().splitlines()]
+    assert trained - held <= {entry["recording"] for entry in left_out}
+    verdicts = proof(speaker.folder)
+    copies = [key for key in verdicts if key[1] == "held out" and key[2] in ("waveform", "near-duplicate")]
+    assert len(copies) == 6
+    assert {verdicts[key] for key in copies} == {"disjoint"}
     verdicts = proof(biased.folder)
     assert "LEAK" not in verdicts.values()
     assert [key for key in verdicts if key[2] == "speaker" and verdicts[key] != "disjoint"] == [

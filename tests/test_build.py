@@ -21,7 +21,7 @@ import yaml
 from conftest import write_digits, write_noises
 
 from at_data import manifest, shards
-from at_data.build import build, plan, pool, work
+from at_data.build import build, locks, plan, pool
 from at_data.errors import CorpusError, ManifestError, ShardError
 from at_data.verify import verify
 
@@ -95,8 +95,9 @@ def test_no_speaker_stands_in_two_splits_and_the_proof_says_so(dataset: Path) ->
         where.setdefault(row["attribute.speaker"], set()).add(row["split"])
     assert all(len(splits) == 1 for splits in where.values())
     proof = json.loads((dataset / "leaks.json").read_text())
-    assert {(line["key"], line["verdict"]) for line in proof} == {("speaker", "disjoint"), ("waveform", "disjoint")}
-    assert len(proof) == 6
+    keys = ("near-duplicate", "speaker", "waveform")
+    assert {(line["key"], line["verdict"]) for line in proof} == {(key, "disjoint") for key in keys}
+    assert len(proof) == 9
 
 
 def test_splits_csv_names_every_recording_its_split_and_group(dataset: Path) -> None:
@@ -225,8 +226,8 @@ def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_s
     left = {row["waveform"]: row["split"] for row in rows(built.folder)}
     assert all(left[row["waveform"]] == row["split"] for row in rows(built.folder))
     with pytest.raises(CorpusError, match="same waveform"):
-        build(manifest.parse(settings | {"duplicates": "fail"}, "here"), corpus, tmp_path / "out")
-    kept = build(manifest.parse(settings | {"duplicates": "keep"}, "here"), corpus, tmp_path / "out")
+        build(manifest.parse(settings | {"duplicates": {"exact": "fail", "near": "drop"}}, "here"), corpus, tmp_path / "out")
+    kept = build(manifest.parse(settings | {"duplicates": {"exact": "keep", "near": "keep"}}, "here"), corpus, tmp_path / "out")
     assert sum(kept.header.counts.values()) == 120
     proof = json.loads((kept.folder / "leaks.json").read_text())
     assert {line["verdict"] for line in proof if line["key"] == "waveform"} == {"shared by design"}
@@ -265,39 +266,30 @@ def test_other_recordings_under_the_same_manifest_are_not_taken_for_the_same(
         build(made, more, tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("step", "after"), [("build_part", 0), ("build_part", 3), ("finish_shard", 0), ("finish_shard", 5)]
-)
+@pytest.mark.parametrize(("phase", "after"), [("read", 0), ("read", 3), ("scale", 0), ("scale", 5)])
 def test_an_interrupted_build_carries_on_with_what_is_missing(
-    digits: Path,
-    dataset: Path,
-    settings: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    after: int,
+    digits: Path, dataset: Path, settings: dict[str, Any], tmp_path: Path, phase: str, after: int
 ) -> None:
     made = manifest.parse(settings, "here")
-    real = getattr(work, step)
-    done: list[int] = []
+    told: list[int] = []
+    first: dict[str, tuple[int, int]] = {}
 
-    def interrupted(task: Any, folder: Path) -> Any:
-        if len(done) == after:
+    def interrupted(name: str, done: int, _all: int, _bad: int) -> None:
+        if name == phase:
+            told.append(done)
+        if len(told) > after:
             raise KeyboardInterrupt
-        done.append(task.number)
-        return real(task, folder)
 
-    def counted(task: Any, folder: Path) -> Any:
-        done.append(task.number)
-        return real(task, folder)
+    def noted(name: str, done: int, whole: int, _bad: int) -> None:
+        first.setdefault(name, (done, whole))
 
-    monkeypatch.setattr(work, step, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(made, digits, tmp_path)
-    monkeypatch.setattr(work, step, counted)
-    built = build(made, digits, tmp_path)
+        build(made, digits, tmp_path, progress=interrupted)
+    built = build(made, digits, tmp_path, progress=noted)
     assert tree(built.folder) == tree(dataset)
-    assert sorted(done) == list(range(len(built.header.shards)))  # each once, over both calls
+    assert first[phase][0] >= told[-1]  # nothing twice; one more may have been finished than was told
+    if phase == "scale":
+        assert first["read"][0] == first["read"][1]
 
 
 @pytest.mark.slow
@@ -355,7 +347,8 @@ def test_a_full_disk_is_one_clear_error(count: int) -> None:
 
 
 def test_two_builds_never_write_into_one_folder(tmp_path: Path) -> None:
-    with pool.locked(tmp_path), pytest.raises(ShardError, match="another build is writing here"), pool.locked(tmp_path):
+    told = "another build is writing here"
+    with locks.locked(tmp_path), pytest.raises(ShardError, match=told), locks.locked(tmp_path):
         pass
 
 
@@ -472,7 +465,8 @@ def test_a_noise_task_divides_voices_and_noise_files_and_keeps_the_levels_of_a_m
     proof = {line["key"]: set() for line in json.loads((built.folder / "leaks.json").read_text())}
     for line in json.loads((built.folder / "leaks.json").read_text()):
         proof[line["key"]].add(line["verdict"])
-    assert proof == {key: {"disjoint"} for key in ("voice", "speech", "noise_file", "waveform", "noise file")}
+    keys = ("voice", "speech", "noise_file", "waveform", "near-duplicate", "noise file")
+    assert proof == {key: {"disjoint"} for key in keys}
     # two files of a type train and test; a third would validate
     assert "WasherDryer" in built.header.class_counts["train"]
     assert "WasherDryer" in built.header.class_counts["test"]
@@ -581,7 +575,7 @@ def test_what_only_the_orthogonal_task_needs_to_know_moves_no_item_of_its_target
     lines = ["path,note,player"]
     lines += [f"{n}.wav,{'ab'[n % 2]},{'' if n in (3, 40) else 'pq'[n // 2 % 2]}" for n in range(80)]
     source = listing(tmp_path / "list", lines)
-    random = {"by": "random", "train": 0.6, "valid": 0.2, "test": 0.2}
+    random = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
     shared = settings | {"corpus": "table", "keep": {}, "nuisances": [], "split": random}
     target = plan(manifest.parse(shared | {"target": "note"}, "target"), source)
     drawn = {"split": random, "target": "note", "part": "train", "bias": "none"}
@@ -603,7 +597,7 @@ def test_the_share_of_unlabelled_recordings_is_of_all_that_were_asked_for(
         "y.wav,,q",
     ]
     source = listing(tmp_path / "list", lines)
-    random = {"by": "random", "train": 0.4, "valid": 0.3, "test": 0.3}
+    random = {"by": "random", "method": "balanced", "train": 0.4, "valid": 0.3, "test": 0.3}
     drawn = {"split": random, "target": "note", "part": "train", "bias": "none"}
     raw = settings | {"corpus": "table", "keep": {}, "nuisances": [], "split": random, "target": "player"}
     made = manifest.parse(raw | {"subset": drawn}, "here")

@@ -148,14 +148,32 @@ def test_a_missing_key_is_named(key: str) -> None:
         (("nuisances",), ["word"], r"the target 'word'"),
         (
             ("split",),
-            {"by": "random", "train": 0.8, "test": 0.2},
+            {"by": "random", "method": "balanced", "train": 0.8, "test": 0.2},
             r"yaml: split\.valid: key is missing; expected every",
         ),
-        (("split",), {"by": [], "train": 0.8, "valid": 0.1, "test": 0.1}, r"yaml: split\.by: got \[\], .*at least 1"),
-        (("split",), {"by": ["speaker"] * 2, "train": 0.8, "valid": 0.1, "test": 0.1}, r"split\.by: .*stands twice"),
-        (("split",), {"by": 3, "train": 0.8, "valid": 0.1, "test": 0.1}, r"yaml: split\.by: got 3, expected 'random'"),
+        (
+            ("split",),
+            {"by": [], "method": "balanced", "train": 0.8, "valid": 0.1, "test": 0.1},
+            r"yaml: split\.by: got \[\], .*at least 1",
+        ),
+        (
+            ("split",),
+            {"by": ["speaker"] * 2, "method": "balanced", "train": 0.8, "valid": 0.1, "test": 0.1},
+            r"split\.by: .*stands twice",
+        ),
+        (
+            ("split",),
+            {"by": 3, "method": "balanced", "train": 0.8, "valid": 0.1, "test": 0.1},
+            r"yaml: split\.by: got 3, expected 'random'",
+        ),
+        (("split", "method"), "random", r"split\.method: got 'random', .*'balanced' or 'stable'"),
+        (
+            ("split",),
+            {"by": "word", "train": 0.8, "valid": 0.1, "test": 0.1},
+            r"yaml: split\.method: key is missing; expected every",
+        ),
         (("split",), {"train": 0.8}, r"yaml: split\.by: key is missing; expected every"),
-        (("split",), "random", r"split: got 'random', expected a mapping of by, train"),
+        (("split",), "random", r"split: got 'random', expected a mapping of by, method, train"),
         (
             ("split",),
             {"by": "published", "train": 1},

@@ -41,7 +41,10 @@ def test_plan_build_verify_and_show_walk_the_road(
     assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits.parent, "--json") == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["recordings"] == planned["items"] == 120
-    assert planned["data_bytes"] == 120 * 126 * 129 * 2
+    assert planned["items_by_split"] == planned["by_split"]
+    assert planned["needed_disk_bytes"] > planned["data_bytes"] > 120 * 126 * 129 * 2
+    assert planned["core_s"] is None
+    assert planned["parent_memory_bytes"] > 0 < planned["worker_memory_bytes"]
     assert run(monkeypatch, "plan", "synth_word_by_speaker", "--source", digits.parent) == 0
     assert "train / test: speaker disjoint" in capsys.readouterr().out
     assert (
@@ -66,6 +69,37 @@ def test_plan_build_verify_and_show_walk_the_road(
     assert imread(tmp_path / "p.png").std() > 0.1
     assert run(monkeypatch, "show", folder, "--json") == 0
     assert json.loads(capsys.readouterr().out)["header"]["counts"] == planned["by_split"]
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert planned["data_bytes"] == pytest.approx(held, rel=0.02)
+
+
+def test_plan_says_the_time_only_when_asked(
+    digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("plan", "synth_word_by_speaker", "--source", digits.parent, "--workers", 2)
+    assert run(monkeypatch, *arguments) == 0
+    text = capsys.readouterr().out
+    assert "items, exact: train" in text
+    assert "memory: " in text
+    assert "time: " not in text
+    assert run(monkeypatch, *arguments, "--time") == 0
+    assert re.search(r"time: \d+ s of one core; \d+ s with --workers 2", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["plan", "build", "synth_digits"])
+def test_a_disk_that_is_too_small_is_exit_two_unless_told_otherwise(
+    command: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    chosen = ("--only", "synth_word_by_speaker") if command == "synth_digits" else ("synth_word_by_speaker",)
+    arguments = (command, *chosen, "--source", digits.parent, "--out", tmp_path / "out", "--workers", 1)
+    assert run(monkeypatch, *arguments) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"1,000 bytes free; expected [\d,]+ bytes", said)
+    assert "--ignore-free-space" in said
+    assert not list(tmp_path.iterdir())
+    assert run(monkeypatch, *arguments, "--ignore-free-space") == 0
 
 
 def test_one_command_per_corpus_builds_its_shipped_manifests(
@@ -78,6 +112,42 @@ def test_one_command_per_corpus_builds_its_shipped_manifests(
     text = capsys.readouterr().out
     for corpus in {manifest.load(name).corpus for name in manifest.shipped()}:
         assert f"  {corpus} " in text
+
+
+def test_folds_writes_a_manifest_for_every_fold_and_carries_on_from_any_of_them(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = {"by": "speaker", "fold": "1/3", "method": "balanced", "valid": "next_fold", "missing_classes": "fail"}
+    raw = manifest.load("synth_word_by_speaker").model_dump(mode="json")
+    manifest.write(manifest.parse(raw | {"split": split}, "here"), tmp_path / "m.yaml", "mine")
+    assert run(monkeypatch, "folds", tmp_path / "m.yaml", "--out", tmp_path / "k") == 0
+    written = [tmp_path / "k" / f"synth_word_by_speaker_fold{number}of3.yaml" for number in (1, 2, 3)]
+    assert capsys.readouterr().out.split() == [str(path) for path in written]
+    assert [manifest.load(path).split for path in written] == [
+        manifest.parse(raw | {"split": split | {"fold": f"{number}/3"}}, "here").split for number in (1, 2, 3)
+    ]
+    before = [path.read_bytes() for path in written]
+    assert run(monkeypatch, "folds", written[1], "--out", tmp_path / "k") == 0
+    assert [path.read_bytes() for path in written] == before
+    assert run(monkeypatch, "plan", written[2], "--source", digits.parent) == 0
+    assert "train / test: speaker disjoint" in capsys.readouterr().out
+    written[0].write_text(written[0].read_text().replace("seed: 1", "seed: 2"))
+    assert run(monkeypatch, "folds", tmp_path / "m.yaml", "--out", tmp_path / "k") == 2
+    assert "another manifest lies here" in capsys.readouterr().err
+
+
+def test_folds_counts_the_groups_of_a_corpus(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = {"by": "speaker", "fold": "1/groups", "method": "balanced", "valid": 0.2, "missing_classes": "fail"}
+    raw = manifest.load("synth_word_by_speaker").model_dump(mode="json") | {"split": split}
+    manifest.write(manifest.parse(raw, "here"), tmp_path / "m.yaml", "mine")
+    assert run(monkeypatch, "folds", tmp_path / "m.yaml", "--out", tmp_path / "k") == 2
+    assert "add --source DIR" in capsys.readouterr().err
+    assert run(monkeypatch, "folds", tmp_path / "m.yaml", "--out", tmp_path / "k", "--source", digits.parent) == 0
+    assert len(list((tmp_path / "k").iterdir())) == 6
+    assert run(monkeypatch, "folds", "synth_word_by_speaker", "--out", tmp_path / "k") == 2
+    assert "neither split nor subset.split has a fold" in capsys.readouterr().err
 
 
 def test_verify_exits_one_naming_the_damaged_shard(

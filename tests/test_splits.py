@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.stages.splits import Fractions, Published, assign, group_names
+from at_data.stages.splits import Fractions, Published, Split, assign, group_names, kept_whole
 
 
 def crossed(speakers: int, words: int, takes: int = 1, published: str | None = None) -> list[Recording]:
@@ -22,7 +22,11 @@ def crossed(speakers: int, words: int, takes: int = 1, published: str | None = N
 
 
 def fractions(by: str | tuple[str, ...], train: float = 0.6, valid: float = 0.2, test: float = 0.2) -> Fractions:
-    return Fractions(by=by, train=train, valid=valid, test=test)
+    return Fractions(by=by, method="balanced", train=train, valid=valid, test=test)
+
+
+def stable(by: str | tuple[str, ...], train: float = 0.6, valid: float = 0.2, test: float = 0.2) -> Fractions:
+    return Fractions(by=by, method="stable", train=train, valid=valid, test=test)
 
 
 @given(speakers=st.integers(3, 30), words=st.integers(2, 5), takes=st.integers(1, 4), seed=st.integers(0, 10**6))
@@ -169,3 +173,113 @@ def test_without_a_target_only_the_shares_count() -> None:
     recordings = [Recording(str(n), "made", "x", {"voice": f"v{n % 10}"}) for n in range(100)]
     assigned = assign(recordings, fractions("voice", 0.7, 0.2, 0.1), 1, None)
     assert Counter(assigned.values()) == {"train": 70, "valid": 20, "test": 10}
+
+
+@given(sizes=st.lists(st.integers(1, 12), min_size=4, max_size=40), seed=st.integers(0, 10**6))
+def test_balanced_misses_no_share_by_more_than_half_the_largest_group(sizes: list[int], seed: int) -> None:
+    recordings = [
+        Recording(f"{s}/{n}", "made", "x", {"speaker": f"s{s}"}) for s, size in enumerate(sizes) for n in range(size)
+    ]
+    counts = Counter(assign(recordings, fractions("speaker"), seed, None).values())
+    for split, share in (("train", 0.6), ("valid", 0.2), ("test", 0.2)):
+        # with few groups no order may do it, and every split needs one of them
+        close = abs(counts[split] - share * len(recordings)) <= max(1, max(sizes) / 2)
+        assert close or (len(sizes) < 10 and counts[split] > 0)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[Recording]:
+    """Recordings of one class, in groups of every size."""
+    sizes = draw(st.lists(st.integers(1, 5), min_size=12, max_size=40))
+    return [
+        Recording(f"{s}/{n}", "made", "x", {"speaker": f"s{s}"}) for s, size in enumerate(sizes) for n in range(size)
+    ]
+
+
+def divided(recordings: list[Recording], split: Split, seed: int) -> dict[str, str]:
+    """The split, or nothing where a part of it would be empty."""
+    try:
+        return assign(recordings, split, seed, None)
+    except ManifestError as error:
+        assert "method: balanced" in str(error)  # noqa: PT017 - why it may fail
+        return {}
+
+
+@given(recordings=tables(), more=st.integers(0, 60), fewer=st.integers(0, 20), seed=st.integers(0, 999), data=st.data())
+def test_a_corpus_that_grows_or_shrinks_moves_nothing_of_a_stable_split(
+    recordings: list[Recording], more: int, fewer: int, seed: int, data: st.DataObject
+) -> None:
+    before = divided(recordings, stable("speaker"), seed)
+    grown = [Recording(f"new/{n}", "made", "x", {"speaker": f"s{n}"}) for n in range(more)]
+    others = data.draw(st.permutations(recordings[fewer:])) + grown
+    after = divided(others, stable("speaker"), seed) if others else {}
+    assert all(before.get(item, part) == part for item, part in after.items())
+    alone = divided(others, stable("random"), seed) if others else {}
+    first = divided(recordings, stable("random"), seed)
+    assert all(first.get(item, part) == part for item, part in alone.items())
+
+
+def test_a_stable_split_keeps_groups_whole_and_meets_the_shares_in_expectation() -> None:
+    recordings = crossed(4000, 1, 2)
+    assigned = assign(recordings, stable("speaker", 0.7, 0.2, 0.1), 1, "word")
+    counts = Counter(assigned.values())
+    for part, share in (("train", 0.7), ("valid", 0.2), ("test", 0.1)):
+        # four standard deviations of a binomial draw of 4000 groups
+        assert abs(counts[part] / 8000 - share) < 4 * (share * (1 - share) / 4000) ** 0.5
+    assert len({(r.attributes["speaker"], assigned[r.id]) for r in recordings}) == 4000
+    assert assigned != assign(recordings, stable("speaker", 0.7, 0.2, 0.1), 2, "word")
+
+
+def test_a_stable_split_never_fills_a_part_without_a_share() -> None:
+    recordings = crossed(300, 1)
+    assert set(assign(recordings, stable("speaker", 0.7, 0.3, 0), 1, "word").values()) == {"train", "valid"}
+    assert set(assign(recordings, stable("speaker", 0.7, 0, 0.3), 1, "word").values()) == {"train", "test"}
+    assert set(assign(recordings, stable("speaker", 1, 0, 0), 1, "word").values()) == {"train"}
+
+
+def test_a_larger_train_share_takes_from_the_others_and_gives_nothing_away() -> None:
+    recordings = crossed(300, 1)
+    small, large = (assign(recordings, stable("speaker", t, 0.2, 0.8 - t), 1, "word") for t in (0.5, 0.6))
+    assert {item for item, part in small.items() if part == "train"} < {
+        item for item, part in large.items() if part == "train"
+    }
+
+
+def test_a_stable_split_that_lacks_a_class_says_so_and_names_the_other_method() -> None:
+    rare = [Recording(f"rare{n}", "made", "x", {"word": "only-here", "speaker": "s0"}) for n in range(3)]
+    with pytest.raises(ManifestError, match=r"lacks only-here.*by the hash of 40 groups.*method: balanced"):
+        assign([*crossed(40, 2), *rare], stable("speaker"), 1, "word")
+
+
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), min_size=20, max_size=60, unique=True),
+    more=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60)), max_size=10),
+    seed=st.integers(0, 99),
+)
+def test_over_several_attributes_only_chains_that_gain_an_earlier_first_value_move(
+    pairs: list[tuple[int, int]], more: list[tuple[int, int]], seed: int
+) -> None:
+    def made(found: list[tuple[int, int]]) -> list[Recording]:
+        return [
+            Recording(str(n), "made", "x", {"session": f"s{a:02}", "voice": f"v{b:02}"})
+            for n, (a, b) in enumerate(found)
+        ]
+
+    def chains(recordings: list[Recording]) -> dict[str, str]:
+        graph = nx.Graph((r.attributes["session"], r.attributes["voice"]) for r in recordings)
+        first = {node: min(chain & sessions) for chain in nx.connected_components(graph) for node in chain}
+        return {r.id: first[r.attributes["session"]] for r in recordings}
+
+    sessions = {f"s{number:02}" for number in range(31)}
+    old, new = made(pairs), made(pairs + more)
+    before, after = (divided(found, stable(("session", "voice")), seed) for found in (old, new))
+    named, renamed = chains(old), chains(new)
+    if before and after:
+        assert all(before[r.id] == after[r.id] for r in old if named[r.id] == renamed[r.id])
+        assert len({(renamed[r.id], after[r.id]) for r in new}) == len(set(renamed.values()))
+
+
+def test_what_is_kept_whole_is_what_was_asked_for() -> None:
+    assert kept_whole(stable("speaker")) == kept_whole(fractions(("speaker",))) == ("speaker",)
+    assert kept_whole(fractions("random")) == ()
+    assert kept_whole(Published(by="published", valid_from_train=0, missing_classes="fail")) == ()

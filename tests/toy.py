@@ -92,6 +92,7 @@ def dataset(
         "counts": counts,
         "class_counts": {},
         "hours": {},
+        "recordings": {"listed": 0, "held": 0},
         "left_out": {},
         "bias": None,
         "duplicates": {"waveforms": 0, "recordings": 0, "with_several_labels": 0},

@@ -1,39 +1,105 @@
-"""What a build will hold and take, measured on a few of its recordings."""
+"""What a build will hold and take, as far as it can be told before."""
 
-import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from at_data.build import lengths as headers
+from at_data.build import memory, space, stand_in, trial
 from at_data.build.plan import Plan
-from at_data.build.work import items
-from at_data.errors import AudioError
 
-SAMPLE = 32  # recordings tried
+Known = Literal["exact", "at most", "estimated"]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Items, bytes of the dataset, bytes needed besides while it is built, seconds of one core."""
+    """What a build will hold and take.
+
+    `items_are` says how their number is known: `exact` where all headers were read and files hold what those promise,
+    `at most` where only some were read and the others may be unreadable, `estimated` where a sample was decoded, for
+    the manifest drops quiet recordings. Duplicates and mixtures that are refused come off in every case.
+    `needed_disk_bytes` is the most that the build still takes of the disk, `free_disk_bytes` what that has.
+    """
 
     items: int
+    items_are: Known
+    items_at_most: int
+    items_by_split: Mapping[str, int]
+    hours_by_split: Mapping[str, float]
+    unreadable_recordings: int
+    headers_read: int
+    recordings_decoded: int
     data_bytes: int
+    data_bytes_by_file: Mapping[str, int]
     scratch_bytes: int
-    core_s: float
+    needed_disk_bytes: int
+    free_disk_bytes: int | None
+    workers: int
+    parent_memory_bytes: int
+    worker_memory_bytes: int
+    core_s: float | None
+    wall_s: float | None
 
 
-def estimate(made: Plan) -> Estimate:
-    """Estimate from a sample taken evenly over the plan's shards, carried through the whole road but the writing."""
-    total = len(made.recordings)
-    places = [(task, recording) for task in made.tasks for recording in task.recordings]
-    sample = places[:: max(1, total // SAMPLE)][:SAMPLE]
-    found = 0
-    start = time.perf_counter()
-    for task, recording in sample:
-        try:
-            found += sum(1 for _ in items(task, recording, {}, []))
-        except AudioError:
-            continue  # the build will say so
-    core_s = (time.perf_counter() - start) * total / len(sample)
-    count = round(found * total / len(sample))
-    values = count * made.shape[0] * made.shape[1]
-    width = 2 if made.manifest.store.dtype == "float16" else 4
-    return Estimate(count, values * width, values * 4, core_s)
+def estimate(
+    made: Plan, workers: int = 1, *, timed: bool = False, folder: Path | None = None, ignore_free_space: bool = False
+) -> Estimate:
+    """Estimate of a build by so many workers, in a work folder that need not be there.
+
+    Headers are read: of all files, or of some where their lengths change no number of items. Audio is decoded where
+    the manifest drops quiet recordings or compresses, and for `timed`: a few recordings go through the whole road.
+
+    Raises ShardError where the disk of the folder is too small, before any audio is decoded.
+    """
+    lengths = headers.lengths(made)
+    most = headers.by_task(made, lengths)
+    by_task, weight = most, stand_in.weigh(made, lengths, most)
+    besides = weight.shards + sum(weight.files.values())
+    room = None
+    if folder is not None:
+        room = space.room(made, folder, most, besides + space.item_bytes(made) * sum(most.values()), workers)
+        if not ignore_free_space:
+            space.refuse(folder, room)
+    manifest, tried = made.manifest, None
+    if timed or manifest.quiet != "keep" or manifest.store.compression != "none":
+        tried = trial.trial(made, lengths)
+        if tried.kept < 1:
+            by_task = {number: round(count * tried.kept) for number, count in most.items()}
+            weight = stand_in.weigh(made, lengths, by_task)
+    items = sum(by_task.values())
+    shards_bytes = weight.shards + round(space.item_bytes(made) * items * (tried.ratio if tried else 1.0))
+    by_file = {"shards": shards_bytes, **weight.files}
+    data_bytes = sum(by_file.values())
+    needed = room.needed_bytes if room else space.needed(made, by_task, data_bytes, workers)
+    used = memory.memory(made, items, max(by_task.values(), default=0), lengths.decode_bytes)
+    by_split = Counter(dict.fromkeys(made.splits, 0))
+    for task in made.tasks:
+        by_split[task.split] += by_task[task.number]
+    return Estimate(
+        items=items,
+        items_are=_known(made, lengths),
+        items_at_most=sum(most.values()),
+        items_by_split=dict(by_split),
+        hours_by_split={split: count * manifest.segment.length_s / 3600 for split, count in by_split.items()},
+        unreadable_recordings=len(lengths.lost),
+        headers_read=lengths.headers,
+        recordings_decoded=tried.recordings if tried else 0,
+        data_bytes=data_bytes,
+        data_bytes_by_file=by_file,
+        scratch_bytes=4 * made.shape[0] * made.shape[1] * items + space.notes(made, items),
+        needed_disk_bytes=needed,
+        free_disk_bytes=room.free_bytes if room else None,
+        workers=workers,
+        parent_memory_bytes=used.parent_bytes,
+        worker_memory_bytes=used.worker_bytes,
+        core_s=tried.core_s if tried and timed else None,
+        wall_s=trial.wall_s(tried, made, workers) if tried and timed else None,
+    )
+
+
+def _known(made: Plan, lengths: headers.Lengths) -> Known:
+    if made.manifest.quiet != "keep":
+        return "estimated"
+    return "exact" if len(lengths.samples) + len(lengths.lost) == len(made.recordings) else "at most"

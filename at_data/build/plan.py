@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from at_data import corpora, seeds, shards
-from at_data.build.chosen import chosen, listed, unlabelled
+from at_data.build.chosen import NOISE_KIND, chosen, left_over, listed, unlabelled
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
@@ -48,6 +48,9 @@ class Plan:
     recordings: tuple[Recording, ...]
     unlabelled: tuple[Mapping[str, str], ...]
     asked: int
+    listed: int
+    passed_over: Mapping[str, Sequence[str]]
+    """Ids of recordings that the manifest does not ask for, by the key that says so."""
     warnings: tuple[str, ...]
     assigned: Mapping[str, str]
     bias: bias.Drawn | None
@@ -55,8 +58,15 @@ class Plan:
     proof: tuple[leaks.Line, ...]
     attributes: Mapping[str, list[str]]
     tasks: tuple[Task, ...]
+    watched: tuple[Task, ...]
+    """Recordings that the dataset may hold no copy of: they are read and compared, and nothing is made of them."""
     noise: NoisePool | None
     listing: str
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Split of every recording that is read, those held out among them."""
+        return {**self.assigned, **{r.id: leaks.HELD_OUT for task in self.watched for r in task.recordings}}
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -84,22 +94,30 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     recordings, unlabelled = wanted.recordings, wanted.unlabelled
     pool, strange = _noise_pool(manifest, noise_source)
     unlabelled += strange
-    promised = splits.kept_whole(manifest.split)
+    passed_over = dict(wanted.passed_over)
+    together: tuple[str, ...] = ()  # what mixtures are made of
     drawn = None
     if isinstance(manifest.noise, noise.Task):
         assert pool is not None, "a noise task has noise"
         recordings, assigned = _mixtures(manifest, manifest.noise, recordings, pool)
-        promised = (*promised, mixtures.SPEECH, mixtures.NOISE)
+        used = {recording.attributes[mixtures.SPEECH] for recording in recordings}
+        passed_over["noise"] = left_over((r.id for r in wanted.recordings), (), used)
+        together = (mixtures.SPEECH, mixtures.NOISE)
     else:
         assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
     if manifest.bias != "none":
         drawn = bias.draw(recordings, assigned, manifest.bias, manifest.seed, manifest.target)
+        passed_over["bias"] = left_over((r.id for r in recordings), (), drawn.assigned)
         recordings, assigned = [r for r in recordings if r.id in drawn.assigned], drawn.assigned
-        promised = (*promised, manifest.bias.attribute)
     groups = splits.group_names(recordings, manifest.split)
     attributes = _vocabulary(recordings)
     _check_attributes(manifest, attributes)
     root = corpora.root(module, source)
+    places = {**assigned, **{recording.id: leaks.HELD_OUT for recording in wanted.held_out}}
+    keys = (*_groups(manifest, module), *together)
+    proof = leaks.prove((*recordings, *wanted.held_out), places, keys, manifest.shared)
+    leaks.refuse(proof, manifest.name)
+    tasks = _tasks(manifest, root, recordings, assigned, pool)
     return Plan(
         manifest=manifest,
         corpus=module,
@@ -107,17 +125,38 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         recordings=tuple(recordings),
         unlabelled=tuple(unlabelled),
         asked=wanted.asked,
+        listed=wanted.listed,
+        passed_over={key: items for key, items in passed_over.items() if items},
         warnings=tuple(counting.differences()),
         assigned=assigned,
         bias=drawn,
         groups=dict(zip((r.id for r in recordings), groups, strict=True)),
-        # a corpus that names no identities has those the manifest calls nuisances
-        proof=tuple(leaks.prove(recordings, assigned, module.GROUPS or manifest.nuisances, promised)),
+        proof=tuple(proof),
         attributes=attributes,
-        tasks=_tasks(manifest, root, recordings, assigned, pool),
+        tasks=tasks,
+        watched=_watched(manifest, root, wanted.held_out, len(tasks)),
         noise=pool,
-        listing=_listing(recordings, unlabelled, assigned, pool),
+        listing=_listing((*recordings, *wanted.held_out), unlabelled, places, pool),
     )
+
+
+def _groups(manifest: Manifest, module: ModuleType) -> tuple[str, ...]:
+    """Attributes the proof is of: a corpus that names no identities has those the manifest calls nuisances.
+
+    ManifestError where `shared` waives what is none of them.
+    """
+    groups = tuple(module.GROUPS or manifest.nuisances)
+    bound = () if manifest.bias == "none" else (manifest.bias.attribute,)
+    groups = tuple(sorted({*groups, *splits.kept_whole(manifest.split), *bound}))
+    strange = [name for name in manifest.shared if name not in groups]
+    if strange:
+        raise ManifestError(
+            "shared",
+            f"{', '.join(strange)}, no group attribute of {manifest.corpus}",
+            f"some of: {', '.join(groups)}",
+            "take it away: what identifies nobody is in no proof",
+        )
+    return groups
 
 
 def _refuse_biased_noise(manifest: Manifest) -> None:
@@ -191,7 +230,7 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
     by_split = noise_files.divide(kept.recordings, shares.valid, shares.test, manifest.seed, label, same)
     reasons = {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
     pool = NoisePool(root, {name: tuple(files) for name, files in by_split.items()}, same)
-    return pool, unlabelled(reasons, "unlabelled noise")
+    return pool, unlabelled(reasons, NOISE_KIND)
 
 
 def _tasks(
@@ -219,6 +258,16 @@ def _tasks(
                 )
             )
     return tuple(tasks)
+
+
+def _watched(manifest: Manifest, root: Path, held_out: Sequence[Recording], first: int) -> tuple[Task, ...]:
+    """Tasks that make no shard, of the recordings held out."""
+    size = manifest.store.recordings_per_shard
+    starts = range(0, len(held_out), size)
+    pieces = [tuple(held_out[start : start + size]) for start in starts]
+    return tuple(
+        Task(first + number, leaks.HELD_OUT, "", root, piece, manifest, None, ()) for number, piece in enumerate(pieces)
+    )
 
 
 def _listing(

@@ -1,141 +1,137 @@
-"""Results of tasks as they finish, from worker processes that never outlive the parent."""
+"""Results of tasks as they finish, from worker processes that a recording may cost its life."""
 
-import errno
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import connection
 from types import TracebackType
 from typing import Any, TypeVar
 
+from at_data import forks
+from at_data.build.journal import NOWHERE, Limits
+from at_data.build.worker import Death, Worker
 from at_data.errors import ShardError
 
 T = TypeVar("T")
 R = TypeVar("R")
-SINGLE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Pool:
-    """Worker processes, or this process when one is enough.
+    """Worker processes, one or more: what is done with strangers' files is never done in this one.
 
-    Workers start importing as soon as the pool is entered, so that they are ready when the plan is.
+    They import what they need while the plan is made, and never outlive this process.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, limits: Limits | None = None) -> None:
         self.workers = workers
-        self._executor: ProcessPoolExecutor | None = None
+        self.limits = limits or Limits()
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, Any] = {}
 
     def __enter__(self) -> "Pool":  # noqa: PYI034 - Self is not known to the test hook
-        if self.workers > 1:
-            methods = multiprocessing.get_all_start_methods()
-            context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-            if context.get_start_method() == "forkserver":
-                context.set_forkserver_preload(["at_data.build.work"])
-            with _single_threaded():
-                self._executor = ProcessPoolExecutor(self.workers, context, _start_worker)
-                for _ in range(self.workers):
-                    self._executor.submit(os.getpid)
+        forks.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._executor is None:
-            return
-        if kind is not None:
-            processes = list((self._executor._processes or {}).values())  # noqa: SLF001 - no public way to stop running tasks
-            for process in processes:
-                process.kill()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._stop(kill=kind is not None)
 
     def run(self, function: Callable[..., R], tasks: Sequence[T], *rest: Any) -> Iterator[tuple[T, R]]:
-        """Each task with its result, in the order they finish.
+        """Each task with its result, `function(task, *rest)`, in the order they finish.
 
-        Raises ShardError when the disk is full or a worker died; whatever was finished before stays on disk.
+        A task whose worker dies is done again when all others are through: alone, in a new worker. The recording that
+        kills this one as well - by a crash, or by taking longer than the limits - is to blame, whatever else was under
+        way the first time, and however many workers there are. The task is done once more without it: `function` gets
+        the places of such recordings and what they did as `skip`, for which it must have noted the recordings it is
+        at (`journal.note`). Every new worker of a task costs it a recording, so there are not more of them than those.
+
+        Raises ShardError when the disk is full, and when a worker dies again by no recording's fault; whatever was
+        finished before stays on disk.
         """
-        if self._executor is None:
-            for task in tasks:
-                yield task, _guarded(function, task, *rest)
-            return
+        suspects: list[T] = []
         try:
-            futures: dict[Future[R], T] = {
-                self._executor.submit(_guarded, function, task, *rest): task for task in tasks
-            }
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise ShardError(
-                "workers",
-                "a worker process died (killed, or out of memory)",
-                "workers that live to the end",
-                "run the same command again to carry on, with fewer --workers if memory was short",
-            ) from error
+            yield from self._together(function, tasks, rest, suspects)
+            for task in suspects:
+                yield task, self._alone(function, task, rest)
+        finally:
+            self._stop(kill=True, idle=False)
+
+    def _together(
+        self, function: Callable[..., R], tasks: Sequence[T], rest: tuple[Any, ...], suspects: list[T]
+    ) -> Iterator[tuple[T, R]]:
+        """Results of tasks; those whose worker died are noted."""
+        waiting = deque(tasks)
+        while waiting or self._busy:
+            while waiting and len(self._busy) < self.workers:
+                self._give(function, waiting.popleft(), rest)
+            found = []
+            for worker in self._ready():
+                task, outcome = self._take(worker)
+                if isinstance(outcome, Death):
+                    suspects.append(task)
+                else:
+                    found.append((task, outcome))
+            while waiting and len(self._busy) < self.workers:  # nobody waits for what is done with results
+                self._give(function, waiting.popleft(), rest)
+            yield from found
+
+    def _alone(self, function: Callable[..., R], task: T, rest: tuple[Any, ...]) -> R:
+        """Result of a task with no other worker alive, and a new one whenever a recording took its life."""
+        skip: dict[int, str] = {}
+        while True:
+            self._stop(kill=False)
+            self._give(function, task, rest, skip)
+            (worker,) = self._ready()
+            _, outcome = self._take(worker)
+            if not isinstance(outcome, Death):
+                result: R = outcome
+                return result
+            if outcome.outside or outcome.place == NOWHERE or outcome.place in skip:
+                raise _died(outcome)
+            skip[outcome.place] = outcome.how
+
+    def _give(
+        self, function: Callable[..., R], task: T, rest: tuple[Any, ...], skip: Mapping[int, str] | None = None
+    ) -> None:
+        worker = self._idle.pop() if self._idle else Worker(self.limits)
+        self._busy[worker] = task
+        worker.give(function, task, rest, skip or {})
+
+    def _ready(self) -> list[Worker]:
+        """Workers, at least one, that are through or dead."""
+        signs: dict[Any, Worker] = {
+            sign: worker for worker in self._busy for sign in (worker.connection, worker.process.sentinel)
+        }
+        return list(dict.fromkeys(signs[sign] for sign in connection.wait(list(signs))))
+
+    def _take(self, worker: Worker) -> tuple[Any, Any]:
+        """The task of a worker that is through or dead, and what came of it."""
+        outcome = worker.result()
+        task = self._busy.pop(worker)
+        if not isinstance(outcome, Death):
+            self._idle.append(worker)
+        return task, outcome
+
+    def _stop(self, *, kill: bool, idle: bool = True) -> None:
+        """End workers: those at work, and the idle ones as well unless they are to be used again."""
+        for worker in [*self._busy, *(self._idle if idle else ())]:
+            worker.stop(kill=kill)
+        self._busy.clear()
+        if idle:
+            self._idle.clear()
 
 
-def _guarded(function: Callable[..., R], task: T, *rest: Any) -> R:
-    try:
-        return function(task, *rest)
-    except OSError as error:
-        raise unusable(error, rest[0] if rest else "output folder") from error
-
-
-def unusable(error: OSError, where: object) -> ShardError:
-    """The error a user sees when the output cannot be written: the disk is full, or not theirs to write to."""
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+def _died(death: Death) -> ShardError:
+    if death.outside:
+        return ShardError(
+            "workers",
+            "a worker process died (killed, or out of memory)",
+            "workers that live to the end",
+            "run the same command again to carry on, with fewer --workers if memory was short",
+        )
     return ShardError(
-        error.filename or where,
-        "no space left on the device" if full else str(error.strerror or error).lower(),
-        "room for the dataset, and twice as much again while it is built" if full else "a folder that can be written",
-        "free some space, or mend this, and run the same command again: finished shards are kept",
+        death.file or "workers",
+        f"a worker process died twice: it {death.how}",
+        "a file that can be decoded" if death.file else "workers that live to the end",
+        "restore this file or leave it out" if death.file else "run the same command again to carry on",
     )
-
-
-def _start_worker() -> None:
-    """The parent alone answers Ctrl-C; a worker whose parent is gone leaves too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
-
-
-def _leave_with(join: Callable[[], None]) -> None:
-    join()
-    os._exit(1)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Environment in which workers start: one BLAS thread each, or the cores are fought over."""
-    before = {name: os.environ.get(name) for name in SINGLE_THREAD}
-    os.environ.update(dict.fromkeys(SINGLE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Sole use of a work folder; the lock dies with the process that holds it."""
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ShardError(
-                folder,
-                "another build is writing here",
-                "one build per folder at a time",
-                "wait for it, or choose another --out",
-            ) from error
-        yield

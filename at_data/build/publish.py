@@ -1,27 +1,21 @@
-"""Summaries of all shards -> the tables and the header of a dataset folder."""
+"""Summaries of all shards -> what is left to do for each, and the header of the dataset."""
 
-import csv
-import json
 import platform
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 from jaxtyping import Int64
 
 from at_data import headers, shards
+from at_data.build.accounts import accounts
+from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
 from at_data.build.sift import Kept, Sifted
-from at_data.build.work import Finish, Row
-from at_data.recordings import Recording
-from at_data.stages import bias, leaks, spectra
+from at_data.build.work import Finish
+from at_data.stages import bias, spectra
 
 LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
 
@@ -36,7 +30,7 @@ def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:
     return spectra.scale_of(total)
 
 
-def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale) -> list[Finish]:
+def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale, summaries: Sequence[Summary]) -> list[Finish]:
     """What is left to do for every shard."""
     codes = {name: {value: code for code, value in enumerate(values)} for name, values in plan.attributes.items()}
     store = plan.manifest.store
@@ -54,8 +48,9 @@ def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale) -> list[Finis
             dtype=store.dtype,
             compression=store.compression,
             shape=plan.shape,
+            part=summary.part,
         )
-        for task, kept in zip(plan.tasks, sifted.items, strict=True)
+        for task, kept, summary in zip(plan.tasks, sifted.items, summaries, strict=True)
     ]
 
 
@@ -103,6 +98,7 @@ def header(
         counts=counts,
         class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},
         hours={name: count * manifest.segment.length_s / 3600 for name, count in counts.items()},
+        recordings=accounts(plan, sifted),
         left_out=_count(sifted.left_out),
         duplicates=dict(duplicates),
         noise=_noise_summary([item.row for kept in items for item in kept]),
@@ -112,7 +108,7 @@ def header(
             for task, kept, digest in zip(plan.tasks, items, hashes, strict=True)
         ],
         files=dict(files),
-        versions=_versions(),
+        versions=versions(),
     )
     return made.model_copy(update={"content": headers.content(made)})
 
@@ -174,97 +170,9 @@ def _bias_summary(plan: Plan, sifted: Sifted) -> headers.MeasuredBias | None:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Versions of all that touches a value; of Python only the minor one."""
     named = {name: version(name) for name in LIBRARIES}
     named["libsndfile"] = soundfile.__libsndfile_version__
     named["python"] = ".".join(platform.python_version_tuple()[:2])
     return dict(sorted(named.items()))
-
-
-def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
-    """`index.parquet`: one row per item, in shard order."""
-    length_s = plan.manifest.segment.length_s
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("id", "recording", "path", "start_s", "stop_s", "split", "shard", "row", "waveform")
-    }
-    attributes: dict[str, list[str | None]] = {f"attribute.{name}": [] for name in plan.attributes}
-    mixings: list[dict[str, Any] | None] = []
-    for task, kept in zip(plan.tasks, sifted.items, strict=True):
-        for place, item in enumerate(kept):
-            recording = item.recording
-            start_s = (recording.start_s or 0.0) + item.row.start_s
-            values = (
-                item.id,
-                recording.id,
-                recording.path,
-                start_s,
-                start_s + length_s,
-                task.split,
-                task.file,
-                place,
-                sifted.waveforms[recording.id],
-            )
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
-            for name, column in attributes.items():
-                column.append(recording.attributes.get(name.removeprefix("attribute.")))
-            mixings.append(item.row.mixing)
-    table = pa.table(columns | attributes | _noise_columns(mixings))
-    pq.write_table(table, path, compression="zstd")
-
-
-def _noise_columns(mixings: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    first = next((mixing for mixing in mixings if mixing is not None), None)
-    if first is None:
-        return {}
-    return {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
-
-
-def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
-    """`splits.csv`: recording id, split and group; shippable where the audio is not."""
-    present = {item.recording.id for kept in sifted.items for item in kept}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "split", "group"))
-        for recording in plan.recordings:
-            if recording.id in present:
-                writer.writerow((recording.id, plan.assigned[recording.id], plan.groups[recording.id]))
-
-
-def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
-    """`leaks.json`: the proof, a line for every pair of splits and key."""
-    path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
-
-
-def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
-    """`duplicates.csv`: every recording whose waveform another file of the source has too; counts of what is in it.
-
-    Stretches that are the same by design (mixtures of one sentence) are no duplicates.
-    """
-    target = plan.manifest.target
-    groups: defaultdict[str, list[Recording]] = defaultdict(list)
-    for recording in plan.recordings:
-        if recording.id in sifted.waveforms:
-            groups[sifted.waveforms[recording.id]].append(recording)
-    held = {item.recording.id for kept in sifted.items for item in kept}
-    counts = {"waveforms": 0, "recordings": 0, "with_several_labels": 0}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("waveform", "id", "path", target, "split"))
-        for waveform, members in sorted(groups.items()):
-            if len({(recording.path, recording.start_s) for recording in members}) == 1:
-                continue
-            counts["waveforms"] += 1
-            counts["recordings"] += len(members)
-            counts["with_several_labels"] += len({recording.attributes[target] for recording in members}) > 1
-            for r in members:
-                split = plan.assigned[r.id] if r.id in held else "left out"
-                writer.writerow((waveform, r.id, r.path, r.attributes[target], split))
-    return counts
-
-
-def write_quarantine(path: Path, left_out: Iterable[Mapping[str, str]]) -> None:
-    """`quarantine.jsonl`: everything left out, and why."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in left_out)

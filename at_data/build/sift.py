@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
-from at_data.build.work import Row, Summary, row_order
+from at_data.build.work import Fingerprint, row_order
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
-from at_data.stages import leaks
+from at_data.stages import duplicates, leaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,49 +28,55 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """Items of every shard in their final order, waveform hashes of their recordings, and what was left out."""
+    """Items of every shard in their final order, hashes and fingerprints of their recordings, and what was left out.
+
+    Those of recordings held out are among the hashes and fingerprints. `near` holds pairs of near-duplicates in two
+    splits that stay, for the manifest keeps them.
+    """
 
     items: list[list[Kept]]
     waveforms: dict[str, str]
+    fingerprints: dict[str, Fingerprint]
+    near: list[tuple[str, str]]
     left_out: list[Mapping[str, str]]
 
 
-def sift(plan: Plan, summaries: Sequence[Summary], max_bad: float, quarantine: Path) -> Sifted:
-    """What stays of everything read.
+def sift(
+    plan: Plan, summaries: Sequence[Summary], words: dict[str, Fingerprint], max_bad: float, where: Path
+) -> Sifted:
+    """What stays of everything read; `words` are the fingerprints of it.
 
-    Raises CorpusError when more than a share of `max_bad` is bad (`quarantine` is the list to look into), when the
-    manifest has shared waveforms end the build, and when a split lost a class.
+    Raises CorpusError when more than a share of `max_bad` is bad (`where` is the list to look into), when the manifest
+    has shared waveforms or near-duplicates end the build, and when a split lost a class.
     """
-    left_out: list[Mapping[str, str]] = [
-        *plan.unlabelled,
-        *(entry for summary in summaries for entry in summary.left_out),
-    ]
-    refuse_too_bad(left_out, "bad", len(plan.recordings), max_bad, quarantine)
+    own = summaries[: len(plan.tasks)]
+    left_out: list[Mapping[str, str]] = [*plan.unlabelled, *(entry for summary in own for entry in summary.left_out)]
+    places = plan.places
+    refuse_too_bad(left_out, "bad", len(plan.recordings), max_bad, where)
     waveforms = _waveforms(plan, summaries)
-    dropped = _duplicates(plan, waveforms)
-    left_out += [
-        {
-            "id": item,
-            "recording": item,
-            "kind": "duplicate",
-            "reason": f"same waveform as {keeper} in {plan.assigned[keeper]}",
-        }
-        for item, keeper in sorted(dropped.items())
-    ]
+    rules = plan.manifest.duplicates
+    same = {} if rules.exact == "keep" else leaks.shared_waveforms(waveforms, places)
+    _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
+    left_out += _entries(places, same, "duplicate", "same waveform as")
+    alike, near = _near(places, rules.near, {item: words[item] for item in sorted(waveforms) if item not in same})
+    _refuse_duplicates(plan, alike, rules.near, "near", "nearly the same sound as")
+    left_out += _entries(places, alike, "near-duplicate", "nearly the same sound as")
+    dropped = {**same, **alike}
     items = []
-    for task, summary in zip(plan.tasks, summaries, strict=True):
+    for task, summary in zip(plan.tasks, own, strict=True):
         order = row_order(plan.manifest.seed, task.file, len(summary.rows)).tolist()
         placed = (Kept(task.recordings[summary.rows[place].recording], summary.rows[place], place) for place in order)
         items.append([item for item in placed if item.recording.id not in dropped])
-    _refuse_lost_class(plan, items, quarantine)
-    return Sifted(items, waveforms, left_out)
+    _refuse_lost_class(plan, items, where)
+    used = {item: words[item] for item in waveforms}
+    return Sifted(items, waveforms, used, near, left_out)
 
 
 def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:
-    """Hash of every recording of which an item came; what was left out can be nobody's duplicate."""
+    """Hash of every recording of which an item came, or that is held out; what was left out is nobody's duplicate."""
     found = {}
-    for task, summary in zip(plan.tasks, summaries, strict=True):
-        used = {task.recordings[row.recording].id for row in summary.rows}
+    for task, summary in zip((*plan.tasks, *plan.watched), summaries, strict=True):
+        used = {task.recordings[row.recording].id for row in summary.rows} if task.file else summary.waveforms.keys()
         found.update({item: digest for item, digest in summary.waveforms.items() if item in used})
     return found
 
@@ -87,19 +94,39 @@ def refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int,
         )
 
 
-def _duplicates(plan: Plan, waveforms: dict[str, str]) -> dict[str, str]:
-    """Recordings whose waveform also stands in a more protected split, as far as the manifest minds."""
-    rule = plan.manifest.duplicates
-    shared = {} if rule == "keep" else leaks.shared_waveforms(waveforms, plan.assigned)
-    if shared and rule == "fail":
-        pairs = "; ".join(f"{item} = {keeper}" for item, keeper in sorted(shared.items())[:5])
+def _near(
+    places: Mapping[str, str], rule: str, words: dict[str, Fingerprint]
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Recordings nearly the same as one in a more protected split, as far as the manifest minds; and pairs that stay.
+
+    Looked for again until none is left: of a sound that very many recordings hold, not all pairs are named at once.
+    """
+    dropped: dict[str, str] = {}
+    while True:
+        pairs = [(pair.one, pair.other) for pair in duplicates.near(words, places)]
+        losers = leaks.less_protected(pairs, places)
+        if not losers or rule == "keep":
+            return dropped, pairs
+        dropped |= losers
+        words = {item: held for item, held in words.items() if item not in losers}
+
+
+def _entries(places: Mapping[str, str], dropped: Mapping[str, str], kind: str, text: str) -> list[dict[str, str]]:
+    return [
+        {"id": item, "recording": item, "kind": kind, "reason": f"{text} {keeper} in {places[keeper]}"}
+        for item, keeper in sorted(dropped.items())
+    ]
+
+
+def _refuse_duplicates(plan: Plan, found: Mapping[str, str], rule: str, key: str, text: str) -> None:
+    if found and rule == "fail":
+        pairs = "; ".join(f"{item} = {keeper}" for item, keeper in sorted(found.items())[:5])
         raise CorpusError(
             plan.root,
-            f"{len(shared)} recordings have the same waveform as one in another split ({pairs})",
-            "no waveform in two splits",
-            "set duplicates: drop in the manifest, or remove one of each",
+            f"{len(found)} recordings have {text} one in another split ({pairs})",
+            "no recording in two splits",
+            f"set duplicates.{key}: drop in the manifest, or remove one of each",
         )
-    return shared
 
 
 def _refuse_lost_class(plan: Plan, items: Sequence[Sequence[Kept]], quarantine: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 import click
 
 from at_data import __version__, corpora
-from at_data.cli import building, getting, looking
+from at_data.cli import building, folding, getting, looking
 from at_data.errors import AtError
 
 
@@ -38,6 +38,7 @@ for command in (
     building.plan,
     building.build,
     building.datasets,
+    folding.folds,
     looking.verify,
     looking.show,
     getting.fetch,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import click
 
 from at_data import corpora
 from at_data import manifest as manifests
-from at_data.cli.options import FOLDER, JSON, MAX_BAD, NOISE, OUT, SOURCE, WORKERS
+from at_data.cli import planning
+from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, ManifestError
 from at_data.progress import Bar
 
@@ -19,41 +19,31 @@ from at_data.progress import Bar
 @click.argument("manifest")
 @SOURCE
 @NOISE
+@click.option("--out", type=FOLDER, help="Folder that will receive the dataset folder: is there room for it?")
+@WORKERS
+@click.option("--time", "timed", is_flag=True, help="Try a few recordings, and say how long a build will take.")
+@IGNORE_FREE_SPACE
 @JSON
-def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) -> None:
-    """Say what a build of MANIFEST would hold and take, reading no more than a few recordings."""
+def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -> None:
+    """Say what a build of MANIFEST would hold and take.
+
+    Headers are read. Audio is decoded, of a few recordings, for --time alone and where the manifest drops quiet ones or
+    compresses.
+    """
     from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
-    trial = builds.estimate(made)
-    by_split = {name: sum(len(t.recordings) for t in made.tasks if t.split == name) for name in made.splits}
-    facts = {
-        "name": made.manifest.name,
-        "folder": made.manifest.folder,
-        "recordings": len(made.recordings),
-        "by_split": by_split,
-        "classes": len(made.attributes[made.manifest.target]),
-        "shape": list(made.shape),
-        "shards": len(made.tasks),
-        **asdict(trial),
-        "unlabelled": len(made.unlabelled),
-        "warnings": list(made.warnings),
-        "leaks": [asdict(line) for line in made.proof],
-    }
     for warning in made.warnings:
         click.echo(f"warning: {made.manifest.corpus}: {warning}", err=True)
-    if as_json:
-        click.echo(json.dumps(facts, indent=1))
-        return
-    size = " x ".join(map(str, made.shape))
-    click.echo(f"{made.manifest.folder}: {len(made.recordings)} recordings, {facts['classes']} classes")
-    unlabelled = f"; unlabelled, left out: {len(made.unlabelled)}" if made.unlabelled else ""
-    click.echo("  " + ", ".join(f"{split} {count}" for split, count in by_split.items()) + unlabelled)
-    click.echo(f"  about {trial.items} items of {size} in {len(made.tasks)} shards, {trial.data_bytes / 1e6:.0f} MB")
-    click.echo(f"  {trial.scratch_bytes / 1e6:.0f} MB more while it is built; about {trial.core_s:.0f} s on one core")
-    for line in made.proof:
-        shared = f" ({line.shared})" if line.shared else ""
-        click.echo(f"  {' / '.join(line.splits)}: {line.key} {line.verdict}{shared}")
+    folder = flags["out"] and flags["out"] / (made.manifest.folder + builds.PARTIAL)
+    found = builds.estimate(
+        made,
+        flags["workers"],
+        timed=flags["timed"],
+        folder=folder,
+        ignore_free_space=flags["ignore_free_space"],
+    )
+    click.echo(json.dumps(planning.facts(made, found), indent=1) if flags["as_json"] else planning.text(made, found))
 
 
 @click.command()
@@ -61,24 +51,22 @@ def plan(manifest: str, source: Path, noise_source: Path | None, as_json: bool) 
 @SOURCE
 @OUT
 @NOISE
-@WORKERS
-@MAX_BAD
-def build(manifest: str, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float) -> None:
+@how
+def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **flags: Any) -> None:
     r"""Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped.
 
     \b
     Example: at-prepare build gsc_words_clean --source speech_commands --out datasets
     """
-    _build_one(manifests.load(manifest), source, out, noise_source, workers, max_bad)
+    _build_one(manifests.load(manifest), source, out, noise_source, **flags)
 
 
 @click.command()
 @click.option("--sources", required=True, type=FOLDER, help="Folder that holds the corpora, each as it unpacks.")
 @OUT
-@WORKERS
-@MAX_BAD
+@how
 @click.pass_context
-def datasets(context: click.Context, sources: Path, out: Path, workers: int, max_bad: float) -> None:
+def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) -> None:
     """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
     told: set[str] = set()  # missing corpora, once each
     tally = {"built": 0, "already there": 0, "failed": 0, "corpora missing": 0}
@@ -95,7 +83,7 @@ def datasets(context: click.Context, sources: Path, out: Path, workers: int, max
                 _say_missing(made.noise.corpus, sources, told)
                 continue
             try:
-                fresh = _build_one(made, source, out, noise_source, workers, max_bad)
+                fresh = _build_one(made, source, out, noise_source, **flags)
                 tally["built" if fresh else "already there"] += 1
             except AtError as error:
                 tally["failed"] += 1
@@ -117,9 +105,7 @@ def by_corpus() -> dict[str, list[str]]:
 def corpus_command(corpus: str, names: list[str]) -> click.Command:
     """Command that builds the shipped manifests of one corpus."""
 
-    def run(
-        source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float, only: tuple[str, ...]
-    ) -> None:
+    def run(source: Path, out: Path, noise_source: Path | None, only: tuple[str, ...], **flags: Any) -> None:
         loaded = [manifests.load(name) for name in only or names]
         mixing = [made.name for made in loaded if made.noise != "none"]
         if mixing and noise_source is None:
@@ -130,25 +116,44 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
                 "add --noise-source DIR, or choose others with --only",
             )
         for made in loaded:
-            _build_one(made, source, out, noise_source, workers, max_bad)
+            _build_one(made, source, out, noise_source, **flags)
 
     only = click.option("--only", multiple=True, type=click.Choice(names), help="This manifest only; may be repeated.")
     command: Callable[..., Any] = run
-    for option in (only, MAX_BAD, WORKERS, NOISE, OUT, SOURCE):
+    for option in (only, how, NOISE, OUT, SOURCE):
         command = option(command)
     text = f"Build the shipped datasets of {corpus}: {', '.join(names)}."
     return click.command(corpus, help=text, short_help=f"Build the shipped datasets of {corpus}.")(command)
 
 
 def _build_one(
-    made: manifests.Manifest, source: Path, out: Path, noise_source: Path | None, workers: int, max_bad: float
+    made: manifests.Manifest,
+    source: Path,
+    out: Path,
+    noise_source: Path | None,
+    *,
+    workers: int,
+    max_bad: float,
+    quick: bool,
+    explain: bool,
+    ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
     from at_data import build as builds  # noqa: PLC0415
 
     with Bar(made.name) as bar:
         built = builds.build(
-            made, source, out, noise_source=noise_source, workers=workers, max_bad=max_bad / 100, progress=bar
+            made,
+            source,
+            out,
+            noise_source=noise_source,
+            workers=workers,
+            max_bad=max_bad / 100,
+            quick=quick,
+            ignore_free_space=ignore_free_space,
+            progress=bar,
+            warn=lambda text: bar.say(f"warning: {text}"),
+            explain=bar.say if explain else lambda _: None,
         )
     counts = ", ".join(f"{split} {count}" for split, count in built.header.counts.items())
     lost = ", ".join(f"{count} {kind}" for kind, count in built.header.left_out.items())

@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from at_data import corpora
 from at_data import manifest as manifests
-from at_data.cli.options import FOLDER, JSON
+from at_data.cli.options import FOLDER, JSON, NOISE
+
+if TYPE_CHECKING:
+    from at_data.verify import Found
 
 
 @click.command("list")
@@ -40,19 +43,51 @@ def list_(as_json: bool) -> None:
 
 @click.command()
 @click.argument("dataset", type=FOLDER)
+@click.option("--source", type=FOLDER, help="Folder of the corpus: rebuild a sample of items from it and compare.")
+@NOISE
+@click.option("--split-file", type=FOLDER, help="The file an imported split was read from.")
+@click.option("--sample", type=click.IntRange(0), default=32, show_default=True, help="Items to rebuild.")
+@click.option("--all", "every_file", is_flag=True, help="Compare the content of every source file, not the sample's.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the sample.")
 @click.pass_context
-def verify(context: click.Context, dataset: Path) -> None:
-    """Check every shard of DATASET against its header; exit 1 naming what is damaged."""
-    from at_data import headers  # noqa: PLC0415
-    from at_data.verify import verify as find_problems  # noqa: PLC0415
+def verify(context: click.Context, /, dataset: Path, source: Path | None, **how: Any) -> None:
+    """Check everything DATASET says of itself, with --source against the audio too; exit 1 naming what is wrong."""
+    from at_data import verify as verifying  # noqa: PLC0415
 
-    problems = find_problems(dataset)
-    for problem in problems:
+    found = verifying.examine(dataset)
+    if found.problems:
+        _tell_problems(context, found)
+    checked = found.checked
+    click.echo(
+        f"{dataset}: {checked['shards']:.0f} shards, {checked['items']:.0f} items, {checked['files']:.0f} files of "
+        f"{checked['bytes'] / 1e6:.1f} MB, all as the header says; {checked['recordings']:.0f} recordings in the same "
+        f"splits everywhere, {checked['lines']:.0f} lines of proof made again, scaling measured again"
+    )
+    if source is not None:
+        _compare(context, dataset, source, how)
+
+
+def _compare(context: click.Context, dataset: Path, source: Path, how: dict[str, Any]) -> None:
+    from at_data import verify as verifying  # noqa: PLC0415
+
+    found = verifying.compare(dataset, source, **how)
+    if found.problems:
+        _tell_problems(context, found)
+    checked = found.checked
+    equal = (
+        "equal to the last bit" if checked["exact"] else f"equal within {checked['furthest']:.2g}, of other versions"
+    )
+    click.echo(
+        f"{source}: {checked['rebuilt']:.0f} items rebuilt, {equal}; the labels of {checked['labels']:.0f} recordings "
+        f"as the corpus has them; {checked['sources']:.0f} of {checked['of']:.0f} source files as they were read"
+    )
+
+
+def _tell_problems(context: click.Context, found: "Found") -> None:
+    """Lines for what is wrong, and exit 1."""
+    for problem in found.problems:
         click.echo(problem)
-    if problems:
-        context.exit(1)
-    header = headers.read(dataset)
-    click.echo(f"{dataset}: {len(header.shards)} shards, {sum(header.counts.values())} items, all as the header says")
+    context.exit(1)
 
 
 @click.command()

@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,4 +34,18 @@ MAX_BAD = click.option(
     show_default=True,
     help="Per cent of recordings that may be bad.",
 )
+QUICK = click.option(
+    "--quick", is_flag=True, help="Of a finished dataset compare the sizes of its source files, not their contents."
+)
+IGNORE_FREE_SPACE = click.option(
+    "--ignore-free-space", is_flag=True, help="Go on although the disk has less free than is needed."
+)
+EXPLAIN = click.option("--explain", is_flag=True, help="Say of every shard why it is built, or why not.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def how(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Command with the options that say how a build runs, and change no byte of it."""
+    for option in (EXPLAIN, IGNORE_FREE_SPACE, QUICK, MAX_BAD, WORKERS):
+        command = option(command)
+    return command

@@ -17,16 +17,21 @@ A recording whose file name says less than it should is yielded with the attribu
 manifest's matter whether it can be used. Hidden files (`.DS_Store`, `._a.wav`) are no recordings.
 """
 
+import json
 import os
 import pkgutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
+
+MOST_BYTES = 1 << 26  # of a label file that is read whole; published ones have a few millions
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,8 @@ def walk(root: Path, *suffixes: str) -> Iterator[str]:
                 if name.endswith("/"):
                     yield from below(os.path.join(folder, name[:-1]), prefix + name)  # noqa: PTH118
                 elif name.lower().endswith(wanted):
+                    if not name.isascii() or not prefix.isascii():
+                        _need_utf8(root, prefix + name)
                     yield prefix + name
         finally:
             above.pop()
@@ -175,6 +182,15 @@ def walk(root: Path, *suffixes: str) -> Iterator[str]:
         raise CorpusError(
             error.filename or root, f"cannot be read ({error.strerror})", "a readable folder", "check its permissions"
         ) from error
+
+
+def _need_utf8(root: Path, path: str) -> None:
+    """CorpusError where a path holds bytes that are no UTF-8: it will stand in tables and in JSON."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        came = f"the name {path!a} is not in UTF-8"
+        raise CorpusError(root, came, "names in UTF-8", "rename it, or take it away") from error
 
 
 def note_once(root: Path, places: dict[str, str], name: str, path: str) -> None:
@@ -188,11 +204,36 @@ def note_once(root: Path, places: dict[str, str], name: str, path: str) -> None:
         )
 
 
-def text_of(file: Path) -> str:
-    """Text of a label file without its byte-order mark; CorpusError where it is absent or not in UTF-8."""
+def need_file(file: Path, most_bytes: int = MOST_BYTES) -> None:
+    """CorpusError where a label file is none: absent, a folder, pipe or device, or longer than any such file is."""
     try:
-        return file.read_text(encoding="utf-8-sig")
+        status = file.stat()
     except FileNotFoundError as error:
         raise CorpusError(file, "no such file", "a label file of the corpus", "unpack the whole corpus") from error
+    except (OSError, ValueError) as error:
+        raise CorpusError(file, f"cannot be read ({error})", "a readable file", "restore the original") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise CorpusError(file, "a folder, pipe or device", "a file", "restore the original")
+    if status.st_size > most_bytes:
+        came, expected = f"{status.st_size:,} bytes", f"{most_bytes:,} at most"
+        raise CorpusError(file, came, expected, "restore the original")
+
+
+def text_of(file: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Text of a label file without its byte-order mark; CorpusError where it is no such file or not in UTF-8."""
+    need_file(file, most_bytes)
+    try:
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error
+
+
+def from_json(text: str) -> Any:
+    """Value that a JSON text says; ValueError where it is none, is too deep, or holds half a surrogate pair."""
+    try:
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("brackets too deep inside each other") from error
+    return value

@@ -6,13 +6,12 @@ JSON. No split is published with the audio. Two takes of speaker 36 are copies, 
 three, take 20 of take 19, and 29 of 28. Licence: MIT.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.corpora import Archive, Count, from_json, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -131,8 +130,8 @@ def recordings(root: Path) -> Iterator[Recording]:
 def _speakers(file: Path) -> dict[str, dict[str, str]]:
     """Speaker -> attributes."""
     try:
-        table = json.loads(text_of(file))
-    except (ValueError, RecursionError) as error:
+        table = from_json(text_of(file))
+    except ValueError as error:
         raise _broken(file, f"cannot be read ({error})") from error
     if not isinstance(table, dict) or not all(isinstance(facts, dict) for facts in table.values()):
         raise _broken(file, "holds something else")

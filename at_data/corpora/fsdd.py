@@ -6,13 +6,12 @@ speakers. Layout: `recordings/<digit>_<speaker>_<take>.wav`; `metadata.json`, wh
 every speaker. Licence: CC BY-SA 4.0.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.corpora import Archive, Count, from_json, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -105,7 +104,7 @@ def _speakers(file: Path) -> dict[str, dict[str, str]]:
     if not file.is_file():
         return {}
     try:
-        table = json.loads(text_of(file))
+        table = from_json(text_of(file))
         speakers = {name: {key: str(value) for key, value in facts.items()} for name, facts in table.items()}
     except (ValueError, AttributeError) as error:
         raise CorpusError(

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.corpora import Archive, Count, from_json, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -72,6 +72,7 @@ GOODNESS = (
 
 AUDIO = "sound_files"
 DATABASE = "database.sqlite"
+LONGEST = 1 << 16  # bytes of a cell of the database
 # Tables and the columns they cannot do without.
 TABLES = {"packs": ("id", "name"), "sounds": ("id", "pack_id", "instrument", "klass"), "takes": ("id", "filename")}
 FACTS = (  # of a sound, as published
@@ -267,20 +268,27 @@ def _database(root: Path, base: Path) -> dict[str, Table] | None:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
             return {name: _rows(connection, file, name, needed) for name, needed in TABLES.items()}
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
         raise _broken(file, f"cannot be read ({error})") from error
 
 
 def _rows(connection: sqlite3.Connection, file: Path, name: str, needed: tuple[str, ...]) -> Table:
-    kind = connection.execute("SELECT type FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    if kind != ("table",):  # a view could compute for ever
+    query = "SELECT type, sql LIKE 'CREATE TABLE%' FROM sqlite_master WHERE name = ?"
+    if connection.execute(query, (name,)).fetchone() != ("table", 1):  # a view or virtual table could compute for ever
         raise _broken(file, f"no table {name}")
     where = f"{file}, table {name}"
     cursor = connection.execute(f"SELECT * FROM {name}")  # noqa: S608 - one of TABLES
     columns = [column[0] for column in cursor.description]
     _need(where, columns, needed)
-    rows: Table = [(f"{where}, row {n}", dict(zip(columns, row, strict=True))) for n, row in enumerate(cursor, 1)]
+    rows: Table = []
+    left = file.stat().st_size  # pages that point in circles hold rows without end, columns that compute hold anything
+    for number, row in enumerate(cursor, 1):
+        left -= 1 + sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
+        if left < 0:
+            raise _broken(where, f"{number:,} rows and more, larger than the file")
+        rows.append((f"{where}, row {number}", dict(zip(columns, row, strict=True))))
     if not rows:
         raise _broken(where, "it has no row")
     return rows
@@ -297,8 +305,8 @@ def _json_tables(root: Path, base: Path) -> dict[str, Table]:
 def _json_table(file: Path, needed: tuple[str, ...]) -> Table:
     """Rows of a table: an object of one object per id, or a list of such objects."""
     try:
-        table = json.loads(text_of(file))
-    except (ValueError, RecursionError) as error:
+        table = from_json(text_of(file))
+    except ValueError as error:
         raise _broken(file, f"cannot be read ({error})") from error
     if not isinstance(table, (dict, list)):
         raise _broken(file, f"holds {type(table).__name__}")

@@ -19,14 +19,14 @@ train, dev and test are the published split. Licence: CC BY 4.0; so are the word
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 from math import inf
 from os import scandir
 from pathlib import Path
 from sys import intern
-from typing import Any
+from typing import Any, BinaryIO
 
-from at_data.corpora import Archive, Count, need_folder, text_of, walk
+from at_data.corpora import Archive, Count, need_file, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -96,6 +96,9 @@ WORDS = re.compile(r'"IntervalTier"[^"]*"(?:[^"]* - )?words"')
 TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?[\d.][^\s"]*)')  # as Praat reads: other text is a comment
 SILENT = {"", "sil", "sp", "<eps>", "<sil>"}
 UNKNOWN = {"<unk>", "spn"}  # somebody says something
+
+MOST_BYTES = 1 << 31  # of a CTM file: a line for each of nine million words takes some 400 million
+MOST_PIECE_BYTES = 1 << 20  # of the lines of one utterance in it
 
 Word = tuple[float, float, str]  # begin and length in seconds, the word as it is written
 Piece = tuple[Path, int, int, int]  # of a CTM file: first byte, the one after the last, first line
@@ -305,6 +308,9 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
             return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir() == folders)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        came = f"cannot be read ({error.strerror})"
+        raise CorpusError(error.filename or folder, came, "a readable folder", "check permissions and links") from error
 
 
 def _wrong(file: Path, line: int, came: str, expected: str) -> CorpusError:
@@ -388,8 +394,9 @@ def _ctm_pieces(folders: list[Path]) -> dict[str, list[Piece]]:
 def _index(file: Path, pieces: dict[str, list[Piece]]) -> None:
     """Add where the utterances of a CTM file stand in it: lines of one that follow each other are one piece."""
     at, key, begin, first = 0, "", 0, 1
-    with file.open("rb") as lines:
-        for number, line in enumerate(chain(lines, [b"end"]), 1):
+    need_file(file, MOST_BYTES)
+    with file.open("rb") as source:
+        for number, line in enumerate(chain(_lines(file, source), [b"end"]), 1):
             name = b"".join(line.split(None, 1)[:1]).removeprefix(BOM_UTF8).decode(errors="replace")
             if name and name != key:
                 if key and not key.startswith(";;"):
@@ -397,9 +404,23 @@ def _index(file: Path, pieces: dict[str, list[Piece]]) -> None:
                     if here and here[0][0] != file:
                         came = f"{key} stands in {here[0][0]} too"
                         raise _wrong(file, first, came, "each utterance in one file")
+                    if at - begin > MOST_PIECE_BYTES:
+                        came = f"{at - begin:,} bytes of lines of {key[:60]!a}"
+                        raise _wrong(file, first, came, "a line for each word")
                     here.append((file, begin, at, first))
                 key, begin, first = name, at, number
             at += len(line)
+
+
+def _lines(file: Path, source: BinaryIO) -> Iterator[bytes]:
+    """Lines of a file, none of them so long that it fills memory."""
+    for number in count(1):
+        line = source.readline(MOST_PIECE_BYTES)
+        if len(line) == MOST_PIECE_BYTES:
+            raise _wrong(file, number, f"{len(line):,} bytes or more", "a line of a few words")
+        if not line:
+            return
+        yield line
 
 
 def _ctm(file: Path, begin: int, end: int, first: int) -> list[Word]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from at_data.corpora import Archive, Count, need_folder, walk
+from at_data.corpora import Archive, Count, need_file, need_folder, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -76,6 +76,7 @@ NAME = re.compile(
     r"(?P<instrument>(?P<family>\w+)_(?P<source>acoustic|electronic|synthetic)_\d+)-(?P<pitch>\d+)-(?P<velocity>\d+)"
 )
 
+MOST_BYTES = 1 << 31  # of a table; that of the training part has hundreds of millions
 CHUNK = 1 << 20  # characters of a table read at once: that of the training part is hundreds of megabytes
 NOTE = 1 << 16  # and the most that one note of it may take
 
@@ -233,6 +234,7 @@ def _wrong(where: str, came: str) -> CorpusError:
 
 def _members(file: Path) -> Iterator[tuple[int, str, Any]]:
     """Line, name and value of each member of the one object in a file."""
+    need_file(file, MOST_BYTES)
     try:
         with file.open(encoding="utf-8-sig") as source:
             window = _Window(file, source)
@@ -282,7 +284,10 @@ class _Window:
     def value(self) -> Any:
         """JSON value that begins here."""
         try:
+            begin = self.at
             value, self.at = self.decode(self.text, self.at)
+            if self.text.find("\\u", begin, self.at) >= 0:
+                json.dumps(value, ensure_ascii=False).encode()  # ValueError for half a character
         except json.JSONDecodeError as error:
             self.at = error.pos
             raise self.broken(error.msg) from error

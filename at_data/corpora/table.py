@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from unicodedata import normalize
 
-from at_data.corpora import Archive, Count
+from at_data.corpora import Archive, Count, from_json, need_file, text_of
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -31,6 +31,7 @@ ARCHIVES: tuple[Archive, ...] = ()
 ACCESS = ""
 
 NAMES = ("recordings.csv", "recordings.jsonl")
+MOST_BYTES = 1 << 30  # of a list
 SPLITS = ("train", "valid", "test")
 OWN = ("path", "start_s", "length_s", "split", "id")
 
@@ -108,6 +109,7 @@ def _list(root: Path) -> Path:
 
 def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row; spaces around a cell are no part of it."""
+    need_file(file, MOST_BYTES)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.reader(lines, strict=True)
@@ -123,7 +125,7 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                         f"{len(columns)}",
                         "quote cells that hold commas",
                     )
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(file, f"cannot be read ({error})", "a CSV file in UTF-8", "save it so") from error
 
 
@@ -168,10 +170,7 @@ def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
 
 def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each object; numbers and truth values as JSON writes them."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(file, f"cannot be read ({error})", "JSON lines in UTF-8", "save it so") from error
+    text = text_of(file, MOST_BYTES)
     seen: dict[str, str] = {}
     # not splitlines: JSON strings may hold line separators that are no line ends
     for number, line in enumerate(text.split("\n"), start=1):
@@ -179,7 +178,7 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             continue
         where = f"{file}, line {number}"
         try:
-            row = json.loads(line)
+            row = from_json(line)
         except ValueError as error:
             raise CorpusError(where, f"cannot be read ({error})", "one JSON object", "correct the line") from error
         if not isinstance(row, dict):

@@ -198,7 +198,7 @@ def _receipt(target: Path) -> dict[str, Any]:
     """What was fetched into a folder, by subset; nothing where that cannot be read."""
     try:
         known = json.loads((target / RECEIPT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -8,6 +8,7 @@ great many. Of a folder out of git the id of its tree is computed, to be compare
 """
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
@@ -92,7 +93,8 @@ def unpack(
     except BROKEN as error:
         raise _refused(archive, f"damaged ({error})", "a whole archive") from error
     except OSError as error:
-        if error.errno is None:  # gzip and bz2 say so of bytes that are not theirs; others concern the disk
+        # gzip and bz2 say the first of bytes that are not theirs, a zip that points before its start the second
+        if error.errno in {None, errno.EINVAL}:
             raise _refused(archive, f"damaged ({error})", "a whole archive") from error
         raise
     return Unpacked(room.files, room.size_bytes, tree_id(blobs) if with_tree else None)
@@ -191,7 +193,8 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     wrong = "encrypted" if info.flag_bits & 1 else "" if kind in {0, stat.S_IFREG, stat.S_IFDIR} else "a link or device"
     # up to a NUL zipfile reads a name, and shows all of it in orig_filename alone
     name = info.orig_filename if "\0" in info.orig_filename else info.filename
-    return Member(name, info.is_dir(), info.file_size, bool(mode & 0o100), wrong, partial(archive.open, info))
+    folder = info.filename.endswith("/")  # is_dir fails where there is no name
+    return Member(name, folder, info.file_size, bool(mode & 0o100), wrong, partial(archive.open, info))
 
 
 def _of_tar(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> Member:

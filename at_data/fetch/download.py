@@ -122,7 +122,7 @@ class Downloader:
     def _known(self, url: str) -> dict[str, str]:
         try:
             known: dict[str, str] = json.loads(self.note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return (
             known if isinstance(known, dict) and known.get("url") == url and {"same_if", "etag"} <= set(known) else {}

@@ -21,11 +21,29 @@ from at_data.recordings import Recording, samples_in
 LOWEST_RATE_HZ = 1_000
 HIGHEST_RATE_HZ = 768_000
 
+# What one recording may take, whatever its header claims: 1 GiB once decoded, and as much again once resampled. That is
+# 4.6 hours at 16 kHz, 1.5 hours at 48 kHz; the longest file of the corpora read here lasts under one hour.
+MOST_SAMPLES = 1 << 28
+MOST_CHANNELS = 256  # Opus has 255 at most, FLAC 8
+BLOCK_SAMPLES = 1 << 20  # read at a time, of all channels: 4 MiB
+TRUSTED_SAMPLES = 1 << 22  # a header is believed that far before anything is decoded: 16 MiB, 4 minutes at 16 kHz
+
 # libsndfile's frame count for a stream that does not say how long it is.
 UNKNOWN_FRAMES = 2**63 - 1
 
 # Not inherited by workers, and never waiting on a pipe that lies among the files.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class _Stream(soundfile.SoundFile):
+    """Sound file that is read on from where it stands.
+
+    `soundfile` seeks to where it stands after every read of a file it can seek in. An MP3 decoder starts anew then, and
+    the next block differs in its last bits from what one long read gives.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class Audio(BaseModel):
@@ -69,11 +87,14 @@ def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"
     any file that decodes to fewer frames than its header says, in a WAV or W64 whose two rates contradict each other.
     A FLAC or MP3 stretch that ends before the damage reads well, and so does an MP3 whose header has no length.
 
+    Memory grows with what is decoded, never with what a header claims, and ends at `MOST_SAMPLES` of mono waveform and
+    a block. A lack of memory is not the file's fault: MemoryError goes to the caller.
+
     Raises
     ------
     AudioError
-        The file is absent, not audio, in another container, empty, cut short or damaged, or has an impossible rate;
-        the stretch lies outside it; a sample is not a number.
+        The file is absent, not audio, in another container, empty, cut short or damaged, or has an impossible rate or
+        too many channels; the stretch lies outside it or is too long; a sample is not a number.
 
     """
     where = _printable(path)
@@ -86,10 +107,10 @@ def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"
     try:
         _refuse_what_is_no_file(file, where)
         # libsndfile is handed the open file: names in another encoding, and suffixes that mislead, never reach it.
-        with soundfile.SoundFile(file, closefd=False) as sound:
+        with _Stream(file, closefd=False) as sound:
             samples = _read(sound, file, recording, where)
             return samples, sound.samplerate
-    except (soundfile.SoundFileError, OSError, MemoryError) as error:
+    except (soundfile.SoundFileError, OSError) as error:
         came = f"cannot be decoded ({_reason(error)})"
         raise AudioError(where, came, "an undamaged audio file", "restore it from the corpus") from error
     finally:
@@ -97,9 +118,17 @@ def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"
 
 
 def resample(samples: Float32[np.ndarray, "time"], from_hz: int, audio: Audio) -> Float32[np.ndarray, "resampled"]:
-    """Waveform at the rate of the dataset; the very same array when it is there already."""
+    """Waveform at the rate of the dataset; the very same array when it is there already.
+
+    Raises
+    ------
+    AudioError
+        It would be longer than `MOST_SAMPLES`.
+
+    """
     if from_hz == audio.sample_rate_hz:
         return samples
+    _refuse_too_long(samples.size * audio.sample_rate_hz // from_hz, audio.sample_rate_hz, "a waveform")
     quality = audio.resampler.removeprefix("soxr_").upper()
     resampled: np.ndarray = soxr.resample(samples, from_hz, audio.sample_rate_hz, quality)
     return resampled
@@ -118,12 +147,15 @@ def _refuse_what_is_no_file(file: int, where: str) -> None:
         raise AudioError(where, "an empty file (0 bytes)", "an audio file", "restore it from the corpus")
 
 
-def _read(sound: soundfile.SoundFile, file: int, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
+def _read(sound: _Stream, file: int, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
     """Samples of the stretch, mono, every one a number."""
     rate_hz, frames = sound.samplerate, sound.frames
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         expected = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
         raise AudioError(where, f"a sample rate of {rate_hz} Hz", expected, "mend the header or leave the file out")
+    if sound.channels > MOST_CHANNELS:
+        came = f"a header of {sound.channels} channels"
+        raise AudioError(where, came, f"at most {MOST_CHANNELS}", "mend the header or mix the file down")
     containers.check(file, sound.format, where)
     if not frames:
         raise AudioError(where, "a header and no samples", "at least one sample", "leave this recording out")
@@ -131,30 +163,58 @@ def _read(sound: soundfile.SoundFile, file: int, recording: Recording, where: st
         came = "a header that does not say how long the file is"
         raise AudioError(where, came, "a length in the header", "decode the file and write it anew")
     first, last = _stretch(recording, frames, rate_hz, where)
+    _refuse_too_long(last - first, rate_hz, where)
     if first:
         sound.seek(first)
-    samples = _mono(sound.read(last - first, dtype="float32"))
+    samples, wrong, first_wrong = _decoded(sound, last - first)
     if samples.size < last - first:
         came = f"cut short: {first + samples.size} frames decoded of the {frames} in the header"
         raise AudioError(where, came, "a whole file", "restore it from the corpus")
-    finite = np.isfinite(samples)
-    if not finite.all():
-        came = f"{samples.size - np.count_nonzero(finite)} samples that are NaN or infinite, the first at "
-        came += f"{(first + int(np.argmin(finite))) / rate_hz:.3f} s"
+    if wrong:
+        came = f"{wrong} samples that are NaN or infinite, the first at {(first + first_wrong) / rate_hz:.3f} s"
         raise AudioError(where, came, "finite samples", "restore the file or leave it out")
     return samples
 
 
-def _mono(samples: np.ndarray) -> Float32[np.ndarray, "time"]:
-    """Mean of the channels; column by column, as numpy is slow along a short last axis."""
-    if samples.ndim == 1:
-        return samples
-    mono = samples[:, 0].copy()
+def _refuse_too_long(samples: int, rate_hz: int, where: str) -> None:
+    if samples > MOST_SAMPLES:
+        came = f"{samples} samples at {rate_hz} Hz ({samples / rate_hz / 3600:.1f} hours)"
+        expected = f"at most {MOST_SAMPLES} in one recording"
+        raise AudioError(where, came, expected, "cut the file, or list stretches of it as recordings of their own")
+
+
+def _decoded(sound: _Stream, length: int) -> tuple[Float32[np.ndarray, "time"], int, int]:
+    """As many mono samples as there are, up to `length`; how many are no numbers, and the place of the first such."""
+    block = max(1, BLOCK_SAMPLES // sound.channels)
+    samples: Float32[np.ndarray, "time"] = np.empty(min(length, TRUSTED_SAMPLES), np.float32)
+    filled, wrong, first_wrong = 0, 0, 0
+    while filled < length:
+        if filled == samples.size:  # in place where the system can; no view of it is alive here
+            samples.resize(min(length, 2 * filled), refcheck=False)
+        wanted = min(block, samples.size - filled)
+        got = _read_block(sound, samples[filled : filled + wanted])
+        finite = np.isfinite(samples[filled : filled + got])
+        if not finite.all():
+            first_wrong = first_wrong if wrong else filled + int(np.argmin(finite))
+            wrong += got - int(np.count_nonzero(finite))
+        filled += got
+        if got < wanted:
+            break
+    return samples[:filled], wrong, first_wrong
+
+
+def _read_block(sound: _Stream, mono: Float32[np.ndarray, "block"]) -> int:
+    """Number of frames read; `mono` begins with the mean of their channels."""
+    if sound.channels == 1:
+        return len(sound.read(out=mono))
+    frames = sound.read(mono.size, dtype="float32")
+    mono = mono[: len(frames)]
+    mono[:] = frames[:, 0]
     with np.errstate(all="ignore"):  # infinities are reported by the caller
-        for channel in range(1, samples.shape[1]):
-            mono += samples[:, channel]
-        mono /= np.float32(samples.shape[1])
-    return mono
+        for channel in range(1, frames.shape[1]):  # column by column, as numpy is slow along a short last axis
+            mono += frames[:, channel]
+        mono /= np.float32(frames.shape[1])
+    return len(frames)
 
 
 def _stretch(recording: Recording, frames: int, rate_hz: int, where: str) -> tuple[int, int]:

@@ -1,16 +1,19 @@
 """The proof that no group and no waveform stands in two splits."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
+from at_data.errors import ManifestError
 from at_data.recordings import Recording
 
 # the fourth is there where a bias was drawn, and holds other recordings of train's own groups
+HELD_OUT = "held out"  # what the dataset does not hold, and that it is a subset of does not train on
 SPLITS = ("train", "valid", "test", "test_conflicting")
 OF_ONE_GROUP = ("train", "test_conflicting")
+WAVEFORM, NEAR, NOISE = "waveform", "near-duplicate", "noise file"  # keys that are no attributes
 EXAMPLES = 10  # shared values named in the proof; the count is always whole
 
 Verdict = Literal["disjoint", "shared by design", "LEAK"]
@@ -28,23 +31,20 @@ class Line:
 
 
 def prove(
-    recordings: Sequence[Recording],
-    assigned: Mapping[str, str],
-    groups: Collection[str],
-    promised: Collection[str],
+    recordings: Sequence[Recording], assigned: Mapping[str, str], groups: Collection[str], waived: Collection[str]
 ) -> list[Line]:
     """Lines for every pair of splits and every group attribute.
 
-    A shared value is a LEAK where the manifest `promised` to keep the attribute whole, and by design elsewhere; what a
-    bias held out of train is by design of train's groups.
+    A shared value is a LEAK unless the attribute is waived by name; what a bias held out of train is of train's own
+    groups by design.
     """
     lines = []
-    for name in sorted({*groups, *promised}):
+    for name in sorted(set(groups)):
         values: defaultdict[str, set[str]] = defaultdict(set)
         for recording in recordings:
             if name in recording.attributes:
                 values[assigned[recording.id]].add(recording.attributes[name])
-        if_shared: Verdict = "LEAK" if name in promised else "shared by design"
+        if_shared: Verdict = "shared by design" if name in waived else "LEAK"
         lines += [
             replace(line, verdict="shared by design") if line.shared and line.splits == OF_ONE_GROUP else line
             for line in _compare(name, values, if_shared, set(assigned.values()))
@@ -52,9 +52,60 @@ def prove(
     return lines
 
 
+def refuse(lines: Iterable[Line], where: object) -> None:
+    """Nothing, or ManifestError naming every leak."""
+    leaks = [line for line in lines if line.verdict == "LEAK"]
+    if not leaks:
+        return
+    told = "; ".join(
+        f"{line.shared} values of {line.key} in both {' and '.join(line.splits)} ({', '.join(line.examples[:3])})"
+        for line in leaks
+    )
+    keys = ", ".join(dict.fromkeys(line.key for line in leaks))
+    raise ManifestError(
+        where,
+        f"splits that leak: {told}",
+        "no group in two splits, unless the manifest says so",
+        f"split by {keys}, or, where that is meant, name {keys} under `shared`",
+    )
+
+
 def prove_disjoint(key: str, values: Mapping[str, set[str]], *, waived: bool = False) -> list[Line]:
     """Lines for values that no two splits may share: waveform hashes, noise files."""
     return _compare(key, values, "shared by design" if waived else "LEAK", set(values))
+
+
+def prove_alike(
+    pairs: Iterable[tuple[str, str]], assigned: Mapping[str, str], splits: Collection[str], *, waived: bool
+) -> list[Line]:
+    """Lines for pairs of recordings that are nearly the same: how many have one end in each of two splits."""
+    across: defaultdict[frozenset[str], list[str]] = defaultdict(list)
+    for pair in pairs:
+        first, second = sorted(pair)
+        across[frozenset((assigned[first], assigned[second]))].append(f"{first} = {second}")
+    lines = []
+    for line in _compare(NEAR, {}, "LEAK", splits):
+        found = sorted(across[frozenset(line.splits)])
+        verdict: Verdict = "shared by design" if waived else "LEAK"
+        lines.append(Line(line.splits, NEAR, len(found), tuple(found[:EXAMPLES]), verdict) if found else line)
+    return lines
+
+
+RANK = {HELD_OUT: -1, "test": 0, "test_conflicting": 1, "valid": 2, "train": 3}  # the more protected first
+
+
+def less_protected(pairs: Iterable[tuple[str, str]], assigned: Mapping[str, str]) -> dict[str, str]:
+    """Of pairs that no two splits may hold: the ids to leave out, each with a partner that stays or goes for another.
+
+    Leaving out every key of the answer ends all sharing: train gives up first, then valid, then what contradicts a
+    bias.
+    """
+    losers: dict[str, str] = {}
+    ranked = [sorted(pair, key=lambda item: (-RANK[assigned[item]], item)) for pair in pairs]
+    for loser, keeper in sorted(ranked, key=lambda pair: (-RANK[assigned[pair[0]]], pair)):
+        if assigned[loser] != assigned[keeper] and loser not in losers and keeper not in losers:
+            losers[loser] = keeper
+    return losers
 
 
 def shared_waveforms(hashes: Mapping[str, str], assigned: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +113,6 @@ def shared_waveforms(hashes: Mapping[str, str], assigned: Mapping[str, str]) -> 
 
     Tests are protected before valid, valid before train; leaving out every key of the answer ends all sharing.
     """
-    rank = {"test": 0, "test_conflicting": 1, "valid": 2, "train": 3}
     by_hash: defaultdict[str, list[str]] = defaultdict(list)
     for item, digest in hashes.items():
         by_hash[digest].append(item)
@@ -70,14 +120,14 @@ def shared_waveforms(hashes: Mapping[str, str], assigned: Mapping[str, str]) -> 
     for items in by_hash.values():
         if len(items) == 1:
             continue
-        keeper = min(items, key=lambda item: (rank[assigned[item]], item))
+        keeper = min(items, key=lambda item: (RANK[assigned[item]], item))
         losers.update({item: keeper for item in items if assigned[item] != assigned[keeper]})
     return losers
 
 
 def _compare(key: str, values: Mapping[str, set[str]], if_shared: Verdict, splits: Collection[str]) -> list[Line]:
     lines = []
-    for pair in combinations([s for s in SPLITS if s in splits], 2):
+    for pair in combinations([place for place in (*SPLITS, HELD_OUT) if place in splits], 2):
         common = sorted(values.get(pair[0], set()) & values.get(pair[1], set()))
         verdict: Verdict = if_shared if common else "disjoint"
         lines.append(Line(pair, key, len(common), tuple(common[:EXAMPLES]), verdict))

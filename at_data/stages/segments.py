@@ -61,10 +61,10 @@ def cut(
     """
     length, _ = _grid(cut, sample_rate_hz)
     segments = []
-    starts = _starts(samples.size, cut, sample_rate_hz)
+    first = starts(samples.size, cut, sample_rate_hz)
     if cut.hop_s == "one_at_random" and samples.size > length:
-        starts = [int(seeds.generator(seed, "segment", recording.id).integers(samples.size - length + 1))]
-    for index, start in enumerate(starts):
+        first = [int(seeds.generator(seed, "segment", recording.id).integers(samples.size - length + 1))]
+    for index, start in enumerate(first):
         stretch = samples[start : start + length]
         content = (0, length)
         if stretch.size < length:
@@ -73,21 +73,30 @@ def cut(
     return segments
 
 
-def _starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
-    """First sample of every segment."""
+def starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
+    """First sample of every segment that `cut` makes of so many; 0 for the one that begins at random.
+
+    Raises ManifestError as `cut` does.
+
+    Examples
+    --------
+    >>> starts(7 * 8000, Cut(length_s=4.0, hop_s=2.0, shorter="drop", tail="overlap"), 8000)
+    [0, 16000, 24000]
+
+    """
     length, hop = _grid(cut, sample_rate_hz)
     if n_samples < length:
         return [0] if n_samples and cut.shorter != "drop" else []
     if isinstance(cut.hop_s, str):
         return [0]
-    starts = list(range(0, n_samples - length + 1, hop))
-    if cut.tail == "overlap_after_two" and len(starts) == 1:
-        return starts
-    following = starts[-1] + hop
+    found = list(range(0, n_samples - length + 1, hop))
+    if cut.tail == "overlap_after_two" and len(found) == 1:
+        return found
+    following = found[-1] + hop
     # Nothing is over when the last segment reaches the end, or when the end lies in the gap that a long hop skips.
-    if cut.tail != "drop" and starts[-1] + length < n_samples and following < n_samples:
-        starts.append(following if cut.tail == "pad" else n_samples - length)
-    return starts
+    if cut.tail != "drop" and found[-1] + length < n_samples and following < n_samples:
+        found.append(following if cut.tail == "pad" else n_samples - length)
+    return found
 
 
 def _grid(cut: Cut, sample_rate_hz: int) -> tuple[int, int]:

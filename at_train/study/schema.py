@@ -1,14 +1,14 @@
 """A YAML file -> a checked, frozen Study; nothing is known yet of the datasets."""
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from at_data import plain_yaml
 from at_data.errors import ConfigError
 from at_train.config import Settings, near
 
@@ -206,9 +206,8 @@ def load(name: str | Path) -> Study:
             )
         path = known[str(name)]
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader, and stricter
-        text = json.dumps(raw)
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        text = json.dumps(plain_yaml.read(path))
+    except (OSError, ValueError, TypeError) as error:
         problem = " ".join(str(error).split())
         raise ConfigError(path, f"cannot be read ({problem})", "a YAML file of a study", "correct the file") from error
     return parse(text, str(path))
@@ -235,15 +234,3 @@ def _problem(problem: dict[str, Any]) -> str:
     if problem["type"] in {"value_error", "missing"}:
         return f"{place}: {message}" if place else message
     return f"{place}: got {problem['input']!r}, {message}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose keys stand once in each mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        merges = "tag:yaml.org,2002:merge"
-        seen = [self.construct_object(key, True) for key, _ in node.value if key.tag != merges]
-        for key in seen:
-            if seen.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key}' stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)

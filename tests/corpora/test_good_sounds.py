@@ -500,7 +500,7 @@ def test_real_takes_go_end_to_end_though_the_wav_files_hold_flac(real_data, tmp_
                 rows.writerow((file.relative_to(base).as_posix(), goodness, place * STRETCH_S, STRETCH_S))
     raw = yaml.safe_load(manifest.shipped()["good_sounds_goodness_random"].read_text())
     raw |= {"corpus": "table", "keep": {}, "nuisances": [], "balance": "none"}
-    raw |= {"split": {"by": "random", "train": 0.5, "valid": 0.25, "test": 0.25}}
+    raw |= {"split": {"by": "random", "method": "balanced", "train": 0.5, "valid": 0.25, "test": 0.25}}
     raw["segment"] |= {"length_s": STRETCH_S, "hop_s": STRETCH_S}
     built = build(manifest.parse(raw, "here"), tmp_path, tmp_path / "out")
     assert verify(built.folder) == []

@@ -272,7 +272,7 @@ def test_real_notes_are_all_listed_and_described(real_data):
 def test_real_notes_become_a_dataset(real_data, tmp_path):
     raw = yaml.safe_load(manifest.shipped()["nsynth_family"].read_text())
     raw["keep"] = {"family": ["bass", "brass", "guitar", "organ", "reed"]}
-    raw["split"] = {"by": "random", "train": 0.4, "valid": 0.3, "test": 0.3}
+    raw["split"] = {"by": "random", "method": "balanced", "train": 0.4, "valid": 0.3, "test": 0.3}
     built = build(manifest.parse(raw, "here"), real_data / "nsynth-test", tmp_path)
     assert verify(built.folder) == []
     rows = pq.read_table(built.folder / "index.parquet").to_pylist()

@@ -1,0 +1,133 @@
+"""What a task leaves in the work folder until its shard is made: a part and its summary."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt32
+
+from at_data.build import sources
+from at_data.build.plan import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a shard's summary says of one item."""
+
+    recording: int
+    segment: int
+    start_s: float
+    sums: tuple[int, float, float]
+    mixing: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of one task, without arrays: rows in the order of the part file, hashes and losses by recording.
+
+    `sources` holds the content of every file that was opened. `part` and `words` are hashes of the part file and of the
+    file of fingerprints, which a build that carries on holds them to: a crash can leave them short or torn.
+    `fingerprints` holds how many words each recording has in that file, in its order.
+    """
+
+    rows: list[Row]
+    waveforms: dict[str, str]
+    left_out: list[dict[str, str]]
+    sources: sources.Contents
+    fingerprints: dict[str, int]
+    part: str
+    words: str
+
+    @property
+    def bad(self) -> int:
+        """Recordings that could not be used, in part or at all; those the manifest drops are not among them."""
+        return len({entry["recording"] for entry in self.left_out if entry["kind"] == "bad"})
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Unscaled float32 items of a task, in the work folder."""
+    return folder / "parts" / f"{number:05d}.f32"
+
+
+def words_path(folder: Path, number: int) -> Path:
+    """Fingerprints of a task's recordings, one after the other."""
+    return folder / "parts" / f"{number:05d}.u32"
+
+
+def summary_path(folder: Path, number: int) -> Path:
+    """Summary of a task; written last, so its presence says the part is whole."""
+    return folder / "parts" / f"{number:05d}.json"
+
+
+def read_words(folder: Path, number: int) -> Iterator[tuple[str, UInt32[np.ndarray, "_"]]]:
+    """Fingerprint of every recording of a task."""
+    words = np.fromfile(words_path(folder, number), "<u4").astype(np.uint32, copy=False)
+    place = 0
+    for item, length in read_summary(folder, number).fingerprints.items():
+        yield item, words[place : place + length]
+        place += length
+
+
+def write_summary(folder: Path, number: int, summary: Summary) -> None:
+    """The summary under its name; not forced to disk: one that a crash tears is not read, and its part made again."""
+    # field by field: asdict copies deeply, which costs a tenth of the whole road
+    facts = record(summary)
+    facts["rows"] = [record(row) for row in summary.rows]
+    facts["sources"] = [(*key, held.size_bytes, held.xxh3_128) for key, held in summary.sources.items()]
+    path = summary_path(folder, number)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(facts), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_summary(folder: Path, number: int) -> Summary:
+    """Summary a finished part left."""
+    raw = json.loads(summary_path(folder, number).read_text(encoding="utf-8"))
+    rows = [Row(r["recording"], r["segment"], r["start_s"], tuple(r["sums"]), r["mixing"]) for r in raw["rows"]]
+    contents: sources.Contents = {(which, path): sources.Content(*held) for which, path, *held in raw["sources"]}
+    return Summary(**(raw | {"rows": rows, "sources": contents}))
+
+
+def made_path(folder: Path, number: int) -> Path:
+    """Key of what a task's finished shard was made of: see `Finish.key`."""
+    return folder / "parts" / f"{number:05d}.made"
+
+
+def unusable(task: Task, folder: Path) -> str | None:
+    """Why a task must be done (again), in words; None where what it left is whole and its sources are as they were.
+
+    A task with bad recordings is done again until its shard is there, for files get mended.
+    """
+    try:
+        summary = read_summary(folder, task.number)
+    except FileNotFoundError:
+        return "not built yet"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its summary is torn"
+    changed = sources.difference(summary.sources, roots(task))
+    if changed:
+        return changed
+    finished = (folder / task.file).is_file()
+    if summary.bad and not finished:
+        return f"{summary.bad} of its recordings were bad and are tried again"
+    held = {words_path(folder, task.number): summary.words}
+    if not finished:
+        held[part_path(folder, task.number)] = summary.part
+    torn = any(sources.content(path).xxh3_128 != expected for path, expected in held.items())
+    return "its part is short, torn or gone" if torn else None
+
+
+def roots(task: Task) -> dict[sources.Which, Path]:
+    """Folders that the paths of a task's sources start from."""
+    found: dict[sources.Which, Path] = {"corpus": task.root}
+    if task.noise_root is not None:
+        found["noise"] = task.noise_root
+    return found
+
+
+def record(of: Any) -> dict[str, Any]:
+    """Fields of a dataclass by name, as they are."""
+    return {field.name: getattr(of, field.name) for field in fields(of)}

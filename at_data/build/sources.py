@@ -1,0 +1,101 @@
+"""What the files of a source held when they were read."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import xxhash
+
+from at_data.errors import CorpusError, ShardError
+
+READ_BYTES = 1 << 20  # read at a time
+ABSENT = -1  # bytes of a file that is not there
+COLUMNS = ("source", "path", "bytes", "xxh3_128")
+
+Which = Literal["corpus", "noise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Size of a file in bytes and the 128-bit xxh3 of all of it, in hex; times and folders play no part."""
+
+    size_bytes: int
+    xxh3_128: str
+
+    def __str__(self) -> str:
+        return "absent" if self.size_bytes == ABSENT else f"{self.size_bytes} bytes, {self.xxh3_128[:8]}"
+
+
+Key = tuple[Which, str]  # which folder a path starts from, and the path
+Contents = dict[Key, Content]
+
+
+def content(path: Path) -> Content:
+    """Content of a file; one that cannot be read counts as absent, as it does when it is decoded."""
+    digest, size_bytes = xxhash.xxh3_128(), 0
+    try:
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+                size_bytes += len(block)
+    except (OSError, ValueError):
+        return Content(ABSENT, "")
+    return Content(size_bytes, digest.hexdigest())
+
+
+def difference(contents: Mapping[Key, Content], roots: Mapping[Which, Path], *, sizes_only: bool = False) -> str | None:
+    """First file, in order, that is no longer what it was, in words; None where all are."""
+    for (which, path), before in sorted(contents.items()):
+        file = roots[which] / path
+        now = Content(_size_bytes(file), before.xxh3_128) if sizes_only else content(file)
+        if now != before:
+            return f"{path} changed ({before}; now {now})"
+    return None
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return ABSENT
+
+
+def merged(several: Iterable[Contents]) -> Contents:
+    """All files of all tasks; CorpusError where two tasks met one file with different content."""
+    found: Contents = {}
+    for contents in several:
+        for key, held in contents.items():
+            if found.setdefault(key, held) != held:
+                raise CorpusError(
+                    key[1],
+                    f"it changed while it was read ({found[key]}; then {held})",
+                    "files that stay as they are during a build",
+                    "run the same command again: what was read of the older content is read anew",
+                )
+    return found
+
+
+def write(path: Path, contents: Contents) -> None:
+    """`sources.csv`: every file that was read, its size and the hash of its content."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for (which, name), held in sorted(contents.items()):
+            writer.writerow((which, name, held.size_bytes, held.xxh3_128))
+
+
+def read(path: Path) -> Contents:
+    """What `write` wrote; ShardError where it is not that."""
+    found: Contents = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, strict=True):
+                which: Which = "noise" if row["source"] == "noise" else "corpus"
+                found[which, row["path"]] = Content(int(row["bytes"]), row["xxh3_128"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ShardError(
+            path, f"cannot be read ({error})", f"a table of {', '.join(COLUMNS)}", "run `at-prepare verify`"
+        ) from error
+    return found

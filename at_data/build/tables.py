@@ -1,0 +1,142 @@
+"""The tables of a dataset folder, beside its shards."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from at_data.build.plan import Plan
+from at_data.build.sift import Sifted
+from at_data.recordings import Recording
+from at_data.stages import leaks
+
+NAMES = (
+    "duplicates.csv",
+    "fingerprints.parquet",
+    "index.parquet",
+    "leaks.json",
+    "passed_over.parquet",
+    "quarantine.jsonl",
+    "sources.csv",
+    "splits.csv",
+)
+
+
+def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
+    """`index.parquet`: one row per item, in shard order."""
+    length_s = plan.manifest.segment.length_s
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("id", "recording", "path", "start_s", "stop_s", "split", "shard", "row", "waveform")
+    }
+    attributes: dict[str, list[str | None]] = {f"attribute.{name}": [] for name in plan.attributes}
+    mixings: list[dict[str, Any] | None] = []
+    for task, kept in zip(plan.tasks, sifted.items, strict=True):
+        for place, item in enumerate(kept):
+            recording = item.recording
+            start_s = (recording.start_s or 0.0) + item.row.start_s
+            values = (
+                item.id,
+                recording.id,
+                recording.path,
+                start_s,
+                start_s + length_s,
+                task.split,
+                task.file,
+                place,
+                sifted.waveforms[recording.id],
+            )
+            for column, value in zip(columns.values(), values, strict=True):
+                column.append(value)
+            for name, column in attributes.items():
+                column.append(recording.attributes.get(name.removeprefix("attribute.")))
+            mixings.append(item.row.mixing)
+    table = pa.table(columns | attributes | _noise_columns(mixings))
+    pq.write_table(table, path, compression="zstd")
+
+
+def _noise_columns(mixings: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    first = next((mixing for mixing in mixings if mixing is not None), None)
+    if first is None:
+        return {}
+    return {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
+
+
+def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
+    """`splits.csv`: recording id, split and group; shippable where the audio is not."""
+    present = {item.recording.id for kept in sifted.items for item in kept}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "split", "group"))
+        for recording in plan.recordings:
+            if recording.id in present:
+                writer.writerow((recording.id, plan.assigned[recording.id], plan.groups[recording.id]))
+
+
+def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
+    """`leaks.json`: the proof, a line for every pair of splits and key."""
+    path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+
+
+def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
+    """`duplicates.csv`: every recording whose waveform another file of the source has too; counts of what is in it.
+
+    Stretches that are the same by design (mixtures of one sentence) are no duplicates.
+    """
+    target = plan.manifest.target
+    groups: defaultdict[str, list[Recording]] = defaultdict(list)
+    for recording in plan.recordings:
+        if recording.id in sifted.waveforms:
+            groups[sifted.waveforms[recording.id]].append(recording)
+    held = {item.recording.id for kept in sifted.items for item in kept}
+    counts = {"waveforms": 0, "recordings": 0, "with_several_labels": 0}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("waveform", "id", "path", target, "split"))
+        for waveform, members in sorted(groups.items()):
+            if len({(recording.path, recording.start_s) for recording in members}) == 1:
+                continue
+            counts["waveforms"] += 1
+            counts["recordings"] += len(members)
+            counts["with_several_labels"] += len({recording.attributes[target] for recording in members}) > 1
+            for r in members:
+                split = plan.assigned[r.id] if r.id in held else "left out"
+                writer.writerow((waveform, r.id, r.path, r.attributes[target], split))
+    return counts
+
+
+def write_quarantine(path: Path, left_out: Iterable[Mapping[str, str]]) -> None:
+    """`quarantine.jsonl`: everything left out, and why."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in left_out)
+
+
+def write_passed_over(path: Path, plan: Plan) -> None:
+    """`passed_over.parquet`: every recording that the manifest does not ask for, and which key says so."""
+    rows = sorted((item, reason) for reason, items in plan.passed_over.items() for item in items)
+    reasons = pa.array([reason for _, reason in rows], pa.string()).dictionary_encode()
+    table = pa.table({"recording": pa.array([item for item, _ in rows], pa.string()), "reason": reasons})
+    pq.write_table(table, path, compression="zstd")
+
+
+def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
+    """`fingerprints.parquet`: hash and spectral fingerprint of every recording that is held, or held out.
+
+    The words of a fingerprint are little-endian.
+    """
+    held = {item.recording.id for kept in sifted.items for item in kept}
+    held.update(item for task in plan.watched for item in (r.id for r in task.recordings) if item in sifted.waveforms)
+    names, places = sorted(held), plan.places
+    columns = {
+        "recording": pa.array(names, pa.string()),
+        "split": pa.array([places[item] for item in names], pa.string()).dictionary_encode(),
+        "waveform": pa.array([sifted.waveforms[item] for item in names], pa.string()),
+        "words": pa.array([sifted.fingerprints[item].astype("<u4").tobytes() for item in names], pa.binary()),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,106 @@
+"""A few recordings of a plan, carried through the whole road in a temporary folder."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from at_data.build import parts, publish, stand_in, work
+from at_data.build.lengths import Lengths
+from at_data.build.plan import Plan, Task
+from at_data.build.sift import Kept, Sifted
+from at_data.recordings import Recording
+from at_data.stages import spectra
+
+SAMPLE = 64  # recordings tried
+COMPRESSED = 256  # where compression is to be told: padding and silence take many recordings to be met as often
+START_S = 1.5  # for worker processes to start and for the tables; measured
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of the sample.
+
+    `kept` is the share of its recordings that were not dropped for being quiet, `ratio` bytes of spectrograms in a
+    shard to their bytes uncompressed, `core_s` the seconds of one core that all recordings will take.
+    """
+
+    recordings: int
+    kept: float
+    ratio: float
+    core_s: float
+
+
+def trial(made: Plan, lengths: Lengths) -> Trial:
+    """Trial of recordings taken evenly over the plan's shards; what each split makes of its own stands in one shard."""
+    readable = [(task, r) for task in made.tasks for r in task.recordings if r.id not in lengths.lost]
+    wanted = SAMPLE if made.manifest.store.compression == "none" else COMPRESSED
+    sample = readable[:: max(1, len(readable) // wanted)][:wanted]
+    tasks = _tasks(sample)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for inside in ("parts", "shards"):
+            (folder / inside).mkdir()
+        _walk(made, tasks[:1], folder)  # what is loaded and planned at the first call
+        start = time.process_time()
+        summaries, stored, plain = _walk(made, tasks, folder)
+        took_s = time.process_time() - start
+    faint = sum(entry["kind"] == "dropped" for summary in summaries for entry in summary.left_out)
+    return Trial(
+        recordings=len(sample),
+        kept=1 - faint / max(1, len(sample)),
+        ratio=stored / plain if plain else 1.0,
+        core_s=took_s * _larger(made, lengths, [recording for _, recording in sample]),
+    )
+
+
+def wall_s(tried: Trial, made: Plan, workers: int) -> float:
+    """Seconds until a build by so many workers is done, on as many cores as there are."""
+    cores = min(workers, os.cpu_count() or 1, len(made.tasks))
+    rounds = math.ceil(len(made.tasks) / cores) / (len(made.tasks) / cores)  # the last round may leave workers idle
+    return START_S + tried.core_s / cores * rounds
+
+
+def _tasks(sample: Sequence[tuple[Task, Recording]]) -> list[Task]:
+    by_split: dict[str, list[tuple[Task, Recording]]] = {}
+    for task, recording in sample:
+        by_split.setdefault(task.split, []).append((task, recording))
+    return [
+        replace(pairs[0][0], number=number, file=f"shards/{number}.h5", recordings=tuple(r for _, r in pairs))
+        for number, pairs in enumerate(by_split.values())
+    ]
+
+
+def _walk(made: Plan, tasks: Sequence[Task], folder: Path) -> tuple[list[parts.Summary], int, int]:
+    """Summaries, bytes that the spectrograms take in shards, and bytes they are."""
+    for task in tasks:
+        work.build_part(task, folder)
+    summaries = [parts.read_summary(folder, task.number) for task in tasks]
+    some = replace(made, tasks=tuple(tasks), recordings=tuple(r for task in tasks for r in task.recordings))
+    items = [
+        [Kept(task.recordings[row.recording], row, place) for place, row in enumerate(summary.rows)]
+        for task, summary in zip(tasks, summaries, strict=True)
+    ]
+    waveforms = {name: found for summary in summaries for name, found in summary.waveforms.items()}
+    sifted = Sifted(items=items, waveforms=waveforms, fingerprints={}, near=[], left_out=[])
+    measured = [item for kept in items for item in kept]
+    scale = publish.scale_of(measured, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
+    stored = plain = 0
+    for finish in publish.finish_tasks(some, sifted, scale, summaries):
+        work.finish_shard(finish, folder)
+        stored += (folder / finish.file).stat().st_size - stand_in.bare_bytes(finish, folder)
+        plain += len(finish.rows) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
+    return summaries, stored, plain
+
+
+def _larger(made: Plan, lengths: Lengths, sample: Sequence[Recording]) -> float:
+    """How many times the sample the plan is: in samples where all lengths are known, else in recordings."""
+    if len(lengths.samples) + len(lengths.lost) < len(made.recordings):
+        return (len(made.recordings) - len(lengths.lost)) / max(1, len(sample))
+    tried = sum(lengths.samples[recording.id] for recording in sample)
+    return sum(lengths.samples[r.id] for r in made.recordings if r.id not in lengths.lost) / max(1, tried)

@@ -1,0 +1,181 @@
+"""One worker process: given a task, it gives a result, an error, or the manner of its death."""
+
+import errno
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from types import ModuleType
+from typing import Any
+
+from at_data import forks
+from at_data.build import journal
+from at_data.errors import AtError, ShardError
+
+FAULTS = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "arithmetic error",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGABRT: "abort",
+}
+SERVER_GONE = 255  # what multiprocessing says of a worker whose end nobody could tell
+LEAVE_S = 5.0  # for a worker with nothing to do to leave by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a worker died, and at what: the place of a recording in its task, or a file that many recordings need."""
+
+    code: int
+    place: int
+    file: str
+    limits: journal.Limits
+
+    @property
+    def how(self) -> str:
+        """In words, the same whichever worker it was."""
+        if self.code == -signal.SIGPROF:
+            return f"took longer than {self.limits.cpu_s:g} s of processor time"
+        if self.code == -signal.SIGALRM:
+            return f"took longer than {self.limits.clock_s:g} s"
+        if -self.code in FAULTS:
+            return f"crashed (signal {-self.code}: {FAULTS[signal.Signals(-self.code)]})"
+        if 0 <= self.code < SERVER_GONE:
+            return f"ended its process (exit code {self.code})"
+        return "was killed, or out of memory"
+
+    @property
+    def outside(self) -> bool:
+        """Whether somebody else ended it: an operator, or the kernel when memory is short."""
+        return self.code == SERVER_GONE or (
+            self.code < 0 and -self.code not in {*FAULTS, signal.SIGPROF, signal.SIGALRM}
+        )
+
+
+class Worker:
+    """A process that does one task at a time, and the memory in which it notes the recording it is at."""
+
+    def __init__(self, limits: journal.Limits) -> None:
+        self.journal = journal.Journal(limits)
+        context = multiprocessing.get_context(forks.METHOD)
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, self.journal), daemon=True)
+        with _without_main():
+            self.process.start()
+        theirs.close()
+
+    def give(self, function: Callable[..., Any], task: object, rest: tuple[Any, ...], skip: Mapping[int, str]) -> None:
+        """Start `function(task, *rest)`; with `skip=` where some recordings of the task are to be passed over."""
+        job = ForkingPickler.dumps((function, task, rest, {"skip": dict(skip)} if skip else {}))
+        with suppress(OSError):  # who waits for the result finds out how it died
+            self.connection.send_bytes(job)
+
+    def result(self) -> Any:
+        """What the task gave, once it is there, or Death; raises what the task raised."""
+        try:
+            ok, value = ForkingPickler.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            return self._death()
+        if not ok:
+            raise value
+        return value
+
+    def _death(self) -> Death:
+        self.process.join()
+        code = self.process.exitcode
+        found = Death(SERVER_GONE if code is None else code, self.journal.place, self.journal.file, self.journal.limits)
+        self.stop(kill=True)
+        return found
+
+    def stop(self, *, kill: bool) -> None:
+        """End the process: at once, or when it has seen that nothing more will come."""
+        self.connection.close()
+        if not kill:
+            self.process.join(LEAVE_S)
+        pid = self.process.pid
+        if self.process.is_alive():
+            self.process.kill()
+        elif self.process.exitcode == SERVER_GONE and pid is not None:
+            with suppress(ProcessLookupError):  # only the one who would tell of its end is known to be gone
+                os.kill(pid, signal.SIGKILL)
+        self.process.join()
+
+
+def _serve(connection: Connection, shared: journal.Journal) -> None:
+    """Do what comes until nothing more does. The parent alone answers Ctrl-C; a worker whose parent is gone leaves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a crash is told in the quarantine; a hundred of them are no hundred core dumps
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
+    journal.keep(shared)
+    with suppress(EOFError, OSError):
+        while True:
+            answer = _answer(connection.recv_bytes())
+            shared.note(journal.NOWHERE)
+            connection.send_bytes(answer)
+
+
+def _answer(job: bytes) -> Any:
+    """What came of a job, or the error, as bytes that can be sent."""
+    try:
+        function, task, rest, skip = ForkingPickler.loads(job)
+        return ForkingPickler.dumps((True, _guarded(function, task, rest, skip)))
+    except Exception as error:  # noqa: BLE001 - raised again where somebody can see it
+        if not isinstance(error, AtError):
+            error.add_note("in a worker process:\n" + traceback.format_exc())
+        try:
+            return ForkingPickler.dumps((False, error))
+        except Exception:  # noqa: BLE001 - an error that cannot be sent is told in words
+            return ForkingPickler.dumps((False, RuntimeError(traceback.format_exc())))
+
+
+def _guarded(function: Callable[..., Any], task: object, rest: tuple[Any, ...], skip: Mapping[str, Any]) -> Any:
+    try:
+        return function(task, *rest, **skip)
+    except OSError as error:
+        raise unusable(error, rest[0] if rest else "output folder") from error
+    except MemoryError as error:
+        raise ShardError(
+            "workers",
+            "a worker process ran out of memory",
+            "memory for one recording and its spectrograms in every worker",
+            "run the same command again to carry on, with fewer --workers",
+        ) from error
+
+
+def unusable(error: OSError, where: object) -> ShardError:
+    """The error a user sees when the output cannot be written: the disk is full, or not theirs to write to."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return ShardError(
+        error.filename or where,
+        "no space left on the device" if full else str(error.strerror or error).lower(),
+        "room for the dataset, and twice as much again while it is built" if full else "a folder that can be written",
+        "free some space, or mend this, and run the same command again: finished shards are kept",
+    )
+
+
+def _leave_with(join: Callable[[], None]) -> None:
+    join()
+    os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Time in which a process that starts is not told of the caller's script: it would run it, and it needs none."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

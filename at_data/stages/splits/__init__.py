@@ -1,0 +1,83 @@
+"""Recordings -> train, valid, test."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from at_data.errors import ManifestError
+from at_data.recordings import Recording
+from at_data.stages.splits import dealing, hashing, listing
+from at_data.stages.splits.folds import assign_fold, fold_count
+from at_data.stages.splits.given import assign_imported, assign_published, outside
+from at_data.stages.splits.groups import classes_of, grouped
+from at_data.stages.splits.settings import Folds, Fractions, Imported, Published, Split, kept_whole
+
+SPLITS = ("train", "valid", "test")
+
+
+def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str | None) -> dict[str, str]:
+    """Split of every recording id.
+
+    Every class of `target` comes into every split that has a share, or ManifestError says which is missing where.
+    Without a target only the shares count.
+    """
+    if isinstance(split, Published):
+        return assign_published(recordings, split, seed, target)
+    if isinstance(split, Imported):
+        return assign_imported(recordings, split, target)
+    if target in kept_whole(split):
+        raise ManifestError(
+            "split.by",
+            f"'{target}' is both the target and kept whole",
+            "a target whose classes stand in every split",
+            "split by another attribute, or at random",
+        )
+    if isinstance(split, Folds):
+        chosen = assign_fold(recordings, split, seed, target)
+    else:
+        chosen = _by_share(recordings, split, seed, target)
+    return {recording.id: SPLITS[part] for recording, part in zip(recordings, chosen, strict=True)}
+
+
+def group_names(recordings: Sequence[Recording], split: Split) -> list[str]:
+    """Name of the group each recording stayed with: the values kept whole, what an imported file says, or nothing."""
+    if isinstance(split, Imported):
+        listed = listing.read(split.file, split.sha256)
+        return [listed[recording.id].group for recording in recordings]
+    names = kept_whole(split)
+    return ["/".join(recording.attributes[name] for name in names) for recording in recordings]
+
+
+def _by_share(recordings: Sequence[Recording], split: Fractions, seed: int, target: str | None) -> list[int]:
+    """Number of the split of each recording."""
+    groups = grouped(recordings, kept_whole(split))
+    classes = classes_of(recordings, groups, target)
+    shares = np.array([split.train, split.valid, split.test])
+    if split.method == "stable":
+        chosen = hashing.by_share(groups.names, shares, seed, "stable split")
+        how, todo = (
+            "by the hash of",
+            "set method: balanced, which looks at the classes, keep fewer classes, or change seed",
+        )
+    else:
+        chosen = dealing.deal(groups.sizes, classes.held, shares, seed, "split", first_matters=True)
+        how = f"best of {dealing.ORDERS} seeded orders of"
+        todo = "keep fewer classes, change the fractions, or split by another attribute"
+    parts = {number: SPLITS[number] for number in np.flatnonzero(shares > 0).tolist()}
+    dealing.refuse_uncovered(chosen, classes, parts, target, how, todo)
+    return [int(part) for part in chosen[groups.of]]
+
+
+__all__ = [
+    "SPLITS",
+    "Folds",
+    "Fractions",
+    "Imported",
+    "Published",
+    "Split",
+    "assign",
+    "fold_count",
+    "group_names",
+    "kept_whole",
+    "outside",
+]

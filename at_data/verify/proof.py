@@ -1,0 +1,112 @@
+"""The proof of `leaks.json`, made again from the tables."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from at_data import cards, corpora
+from at_data.manifest import Manifest
+from at_data.stages import duplicates, leaks, mixtures, noise
+from at_data.stages.splits import kept_whole
+from at_data.verify.index import Index
+from at_data.verify.tables import Tables
+
+
+def contradictions(folder: Path, tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
+    """Lines where the proof is not what the tables make, and for every leak."""
+    said = cards.read_proof(folder)
+    watched = any(leaks.HELD_OUT in line.splits for line in said) or len(tables.heard) > len(index.recordings)
+    found = again(tables, index, made, watched=watched)
+    lost = len(tables.lost(index))
+    beyond = [line for line in said if _beyond(line)]
+    within = [line for line in said if not _beyond(line)]
+    if [(line.splits, line.key) for line in within] != [(line.splits, line.key) for line in found]:
+        yield f"its lines are not those for {', '.join(dict.fromkeys(line.key for line in found))}, each pair once"
+    told = {(line.splits, line.key): line for line in within}
+    for line in found:
+        claimed = told.get((line.splits, line.key))
+        if claimed is not None and claimed != line and not _of_more(claimed, line, lost):
+            pair = " / ".join(line.splits)
+            yield (
+                f"{pair}, {line.key}: says {claimed.shared} {claimed.verdict} ({_some(claimed)}), "
+                f"the tables have {line.shared} {line.verdict} ({_some(line)})"
+            )
+    if watched:
+        yield from _of_held_out(beyond, found, made)
+    for line in said:
+        if line.verdict == "LEAK":
+            yield f"{' / '.join(line.splits)}, {line.key}: LEAK of {line.shared} ({_some(line)})"
+
+
+def again(tables: Tables, index: Index, made: Manifest, *, watched: bool) -> list[leaks.Line]:
+    """Proof over the recordings of the index, and over the sound of those that are held out of a subset."""
+    recordings = list(index.recordings.values())
+    keys = _groups(made, corpora.load(made.corpus))
+    lines = leaks.prove(recordings, index.splits, keys, made.shared)
+    hashes: dict[str, set[str]] = {split: set() for split in dict.fromkeys(index.splits.values())}
+    if watched:
+        hashes[leaks.HELD_OUT] = set()
+    for heard in tables.heard:
+        hashes.setdefault(heard.split, set()).add(heard.waveform)
+    rules = made.duplicates
+    lines += leaks.prove_disjoint(leaks.WAVEFORM, hashes, waived=rules.exact == "keep")
+    words = {heard.recording: np.frombuffer(heard.words, "<u4").astype(np.uint32) for heard in tables.heard}
+    places = {heard.recording: heard.split for heard in tables.heard}
+    pairs = [(pair.one, pair.other) for pair in duplicates.near(words, places)]
+    lines += leaks.prove_alike(pairs, places, hashes, waived=rules.near == "keep")
+    if made.noise != "none":
+        lines += leaks.prove_disjoint(leaks.NOISE, _noises(index))
+    return lines
+
+
+def _beyond(line: leaks.Line) -> bool:
+    """Whether a line speaks of attributes of what is held out, which no table keeps."""
+    return leaks.HELD_OUT in line.splits and line.key not in (leaks.NEAR, leaks.WAVEFORM)
+
+
+def _of_held_out(said: Sequence[leaks.Line], found: Sequence[leaks.Line], made: Manifest) -> Iterator[str]:
+    """Lines where the proof says of what is held out what it cannot say, or says nothing."""
+    keys = dict.fromkeys(line.key for line in found if line.key not in (leaks.NEAR, leaks.WAVEFORM, leaks.NOISE))
+    pairs = [line.splits for line in found if line.key == leaks.NEAR and leaks.HELD_OUT in line.splits]
+    expected = {(pair, key) for key in keys for pair in pairs}
+    if len(said) != len(expected) or {(line.splits, line.key) for line in said} != expected:
+        yield f"its lines on what is held out are not those for {', '.join(keys)}, each pair once"
+    for line in said:
+        verdict = "disjoint" if not line.shared else "shared by design" if line.key in made.shared else "LEAK"
+        if line.verdict != verdict or len(line.examples) != min(line.shared, leaks.EXAMPLES):
+            yield f"{' / '.join(line.splits)}, {line.key}: says {line.shared} {line.verdict} ({_some(line)})"
+
+
+def _groups(made: Manifest, module: ModuleType) -> tuple[str, ...]:
+    """Attributes that the proof is of: those that identify somebody, and those that the manifest names."""
+    bound = () if made.bias == "none" else (made.bias.attribute,)
+    together = (mixtures.SPEECH, mixtures.NOISE) if isinstance(made.noise, noise.Task) else ()
+    return (*(module.GROUPS or made.nuisances), *kept_whole(made.split), *bound, *together)
+
+
+def _noises(index: Index) -> dict[str, set[str]]:
+    """Noises of each split but the one against a bias, which has those of test."""
+    found: dict[str, set[str]] = {"train": set(), "valid": set(), "test": set()}
+    for split, item in zip(index.texts("split"), index.texts("noise.noise"), strict=True):
+        if split in found and item is not None:
+            found[split].add(item)
+    return found
+
+
+def _of_more(said: leaks.Line, found: leaks.Line, lost: int) -> bool:
+    """Whether a line may be true of the recordings that were planned, though it is not of those that are left.
+
+    Attributes are compared before anything is read. Each recording that was lost since takes at most one value along.
+    """
+    if found.key in (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE) or not lost:
+        return False
+    by_design = "shared by design" in (said.verdict, found.verdict) or said.shared == 0
+    examples = len(said.examples) == min(said.shared, leaks.EXAMPLES) and sorted(said.examples) == list(said.examples)
+    return found.shared <= said.shared <= found.shared + lost and by_design and examples and found.verdict != "LEAK"
+
+
+def _some(line: leaks.Line) -> str:
+    shown: Sequence[str] = line.examples[:3]
+    return ", ".join(map(str, shown)) or "none"

@@ -1,0 +1,299 @@
+"""What `plan` says before a build, held against the build."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+import yaml
+from conftest import by_speaker
+from hypothesis import given
+from hypothesis import strategies as st
+
+from at_data import manifest
+from at_data.build import PARTIAL, build, estimate, lengths, plan, space, trial
+from at_data.errors import ShardError
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def cut_up(raw: dict[str, Any]) -> None:
+    raw["segment"] = {"length_s": 0.2, "hop_s": 0.15, "shorter": "drop", "tail": "overlap"}
+
+
+def resampled(raw: dict[str, Any]) -> None:
+    raw["audio"] = {"sample_rate_hz": 11025, "resampler": "soxr_hq"}
+    raw["stft"] |= {"window_s": 0.08, "hop_s": 0.04}
+    raw["segment"] = {"length_s": 0.3, "hop_s": 0.3, "shorter": "pad_end", "tail": "pad"}
+
+
+def wide(raw: dict[str, Any]) -> None:
+    raw["store"] |= {"dtype": "float32", "recordings_per_shard": 1000}
+
+
+def noisy(raw: dict[str, Any]) -> None:
+    raw["noise"] = {
+        "corpus": "ms_snsd",
+        "keep": {},
+        "speech_level_dbfs": -25,
+        "snr_db": {"each_of": [0, 10, 20]},
+        "offset": "random",
+        "crossfade_s": 0.01,
+        "clipping": "none",
+        "split": {"train": 0.34, "valid": 0.33, "test": 0.33},
+    }
+
+
+@pytest.mark.parametrize("change", [lambda _: None, cut_up, resampled, wide, noisy])
+def test_items_and_bytes_are_those_of_the_folder(change: Change, digits: Path, noises: Path, tmp_path: Path) -> None:
+    raw = by_speaker()
+    change(raw)
+    settings = manifest.parse(raw, "here")
+    made = plan(settings, digits, noises)
+    found = estimate(made)
+    built = build(settings, digits, tmp_path, noise_source=noises)
+    assert found.items_by_split == built.header.counts
+    assert found.items == sum(built.header.counts.values())
+    assert found.hours_by_split == pytest.approx(built.header.hours)
+    assert found.items_are == "exact"
+    assert found.recordings_decoded == 0
+    assert found.data_bytes == pytest.approx(folder_bytes(built.folder), rel=0.02)
+    # a new file beside the shards has to be reckoned with
+    assert set(found.data_bytes_by_file) == {path.name for path in built.folder.iterdir()}
+
+
+def test_compressed_bytes_are_told_from_a_sample(settings: dict[str, Any], digits: Path, tmp_path: Path) -> None:
+    settings["store"] |= {"compression": "zstd"}
+    settings["stft"] |= {"window_s": 0.032}
+    parsed = manifest.parse(settings, "here")
+    found = estimate(plan(parsed, digits))
+    assert found.recordings_decoded > 0
+    built = build(parsed, digits, tmp_path)
+    plain = found.items * built.header.frames * built.header.bins * 2
+    assert folder_bytes(built.folder) < plain
+    assert found.data_bytes == pytest.approx(folder_bytes(built.folder), rel=0.1)
+
+
+def test_quiet_recordings_come_off_by_a_sample_and_the_bound_is_said(settings: dict[str, Any], tmp_path: Path) -> None:
+    corpus = shutil.copytree(digits_of(tmp_path), tmp_path / "copy" / "speech_commands")
+    for number, path in enumerate(sorted(corpus.glob("*/*.wav"))):
+        if number % 3 == 0:
+            soundfile.write(path, np.zeros(8000), 16000)
+    settings["quiet"] = {"measure": "peak", "drop_at_most": 0.01}
+    found = estimate(plan(manifest.parse(settings, "here"), corpus))
+    assert found.items_are == "estimated"
+    assert found.items_at_most == 120
+    assert found.items == pytest.approx(80, abs=12)
+
+
+def digits_of(folder: Path) -> Path:
+    from conftest import write_digits  # noqa: PLC0415 - a corpus of its own, to spoil
+
+    return write_digits(folder / "own" / "speech_commands")
+
+
+def test_files_that_will_be_refused_are_counted_and_give_no_item(settings: dict[str, Any], tmp_path: Path) -> None:
+    corpus = digits_of(tmp_path)
+    files = sorted(corpus.glob("*/*.wav"))
+    files[0].write_bytes(b"no audio")
+    files[20].write_bytes(b"")
+    files[40].write_bytes(files[40].read_bytes()[:-100])  # promises more than it holds
+    header = bytearray(files[60].read_bytes())
+    header[24:32] = (500).to_bytes(4, "little") + (1000).to_bytes(4, "little")  # an impossible rate
+    files[60].write_bytes(header)
+    parsed = manifest.parse(settings, "here")
+    found = estimate(plan(parsed, corpus))
+    assert found.unreadable_recordings == 4
+    built = build(parsed, corpus, tmp_path / "out", max_bad=0.5)
+    assert built.header.left_out["bad"] == 4
+    assert found.items_by_split == built.header.counts
+    assert found.data_bytes == pytest.approx(folder_bytes(built.folder), rel=0.02)
+
+
+def test_no_audio_is_decoded_unless_there_is_need(
+    settings: dict[str, Any], digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("at_data.stages.audio.decode", decoded)
+    found = estimate(plan(manifest.parse(settings, "here"), digits))
+    assert found.core_s is None
+    assert found.recordings_decoded == 0
+    with pytest.raises(AssertionError, match="decoded"):
+        estimate(plan(manifest.parse(settings, "here"), digits), timed=True)
+
+
+def test_time_is_told_from_a_sample_and_shared_by_the_workers(settings: dict[str, Any], digits: Path) -> None:
+    settings["store"]["recordings_per_shard"] = 4
+    found = estimate(plan(manifest.parse(settings, "here"), digits), 1, timed=True)
+    assert 0 < found.recordings_decoded <= trial.SAMPLE
+    assert found.core_s is not None
+    assert found.wall_s == pytest.approx(trial.START_S + found.core_s)
+
+
+@given(
+    samples=st.integers(1, 30_000),
+    from_hz=st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 12345]),
+    to_hz=st.sampled_from([8000, 16000, 22050, 44100]),
+    quality=st.sampled_from(["QQ", "MQ", "VHQ"]),
+)
+def test_resampled_lengths_are_those_of_soxr(samples: int, from_hz: int, to_hz: int, quality: str) -> None:
+    found = soxr.resample(np.zeros(samples, np.float32), from_hz, to_hz, quality)
+    assert lengths.resampled(samples, from_hz, to_hz) == found.size
+
+
+def disk_with(free_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=free_bytes)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_build_that_does_not_fit_is_refused_before_anything_is_written(
+    settings: dict[str, Any], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = manifest.parse(settings, "here")
+    needed = estimate(plan(parsed, digits)).needed_disk_bytes
+    disk_with(needed - 1, monkeypatch)
+    with pytest.raises(ShardError, match=f"{needed - 1:,} bytes free; expected {needed:,} bytes"):
+        build(parsed, digits, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    disk_with(needed, monkeypatch)
+    built = build(parsed, digits, tmp_path / "out")
+    disk_with(0, monkeypatch)
+    assert not build(parsed, digits, tmp_path / "out").fresh  # what is finished needs nothing
+    assert build(parsed, digits, tmp_path / "other", ignore_free_space=True).header == built.header
+
+
+def test_headers_are_not_read_where_there_is_plenty_of_room(
+    settings: dict[str, Any], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("read")
+
+    made = plan(manifest.parse(settings, "here"), digits)
+    monkeypatch.setattr(lengths, "lengths", read)
+    disk_with(10**12, monkeypatch)
+    space.refuse_too_small(made, tmp_path / "out" / "x.partial", 2)
+    disk_with(10**3, monkeypatch)
+    with pytest.raises(AssertionError, match="read"):
+        space.refuse_too_small(made, tmp_path / "out" / "x.partial", 2)
+
+
+def test_what_an_interrupted_build_holds_is_needed_no_more(
+    settings: dict[str, Any], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = manifest.parse(settings, "here")
+    made = plan(parsed, digits)
+    folder = tmp_path / (parsed.folder + PARTIAL)
+    before = estimate(made, folder=folder)
+
+    def stop(phase: str, done: int, *_: int) -> None:
+        if phase == "scale" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(parsed, digits, tmp_path, progress=stop)
+    held = folder_bytes(folder / "parts") + folder_bytes(folder / "shards")
+    after = estimate(made, folder=folder)
+    assert 0 < after.needed_disk_bytes < before.needed_disk_bytes - held / 2
+    disk_with(after.needed_disk_bytes, monkeypatch)
+    assert build(parsed, digits, tmp_path).fresh
+
+
+def test_the_disk_never_holds_more_than_was_said(settings: dict[str, Any], digits: Path, tmp_path: Path) -> None:
+    parsed = manifest.parse(settings, "here")
+    found = estimate(plan(parsed, digits))
+    seen = []
+
+    def look(*_: object) -> None:
+        seen.append(folder_bytes(tmp_path))
+
+    build(parsed, digits, tmp_path, progress=look)
+    assert found.data_bytes < max(seen) <= found.needed_disk_bytes < 1.5 * max(seen)
+
+
+WATCHED = """
+import json, resource, sys, threading, time
+from pathlib import Path
+from at_data import manifest
+from at_data.build import build
+
+highest = 0
+
+def descendants(pid):
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield child
+            yield from descendants(child)
+
+def watch():
+    global highest
+    while True:
+        try:
+            for pid in descendants("self"):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith("VmHWM"):
+                        highest = max(highest, int(line.split()[1]) * 1024)
+        except OSError:
+            pass
+        time.sleep(0.005)
+
+if __name__ == "__main__":
+    threading.Thread(target=watch, daemon=True).start()
+    build(manifest.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps([own, highest]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of other processes is read from /proc: run on Linux")
+@pytest.mark.parametrize("long_s", [0, 600])
+def test_memory_stays_below_what_was_said_and_above_a_third(
+    long_s: int, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = digits_of(tmp_path)
+    if long_s:
+        for path in sorted(corpus.glob("*/*.wav"))[:2]:
+            soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16000 * long_s), 16000)
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "watched.py").write_text(WATCHED)
+    found = estimate(plan(manifest.load(tmp_path / "m.yaml"), corpus), 2)
+    command = [sys.executable, "watched.py", "m.yaml", str(corpus), "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    parent, worker = json.loads(done.stdout)
+    assert found.parent_memory_bytes / 3 < parent < found.parent_memory_bytes
+    assert found.worker_memory_bytes / 3 < worker < found.worker_memory_bytes
+
+
+REAL = {
+    "fsdd_digit_by_speaker": "free-spoken-digit-dataset",
+    "fsdd_speaker": "free-spoken-digit-dataset",
+    "arabic_digit_by_speaker": "arabic-speech-commands-dataset",
+    "ravdess_emotion_by_speaker": "RAVDESS_16k",
+}
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_real_datasets_weigh_what_was_said(name: str, real_data: Path, tmp_path: Path) -> None:
+    settings = manifest.load(name)
+    found = estimate(plan(settings, real_data / REAL[name]))
+    built = build(settings, real_data / REAL[name], tmp_path, max_bad=0.02)
+    items, dropped = sum(built.header.counts.values()), sum(built.header.left_out.values())
+    assert items <= found.items <= items + 2 * dropped  # duplicates are known only once all is read
+    assert found.data_bytes == pytest.approx(folder_bytes(built.folder), rel=0.02)
+    on_disk = sum(path.stat().st_blocks * 512 for path in built.folder.rglob("*"))
+    assert found.data_bytes == pytest.approx(on_disk, rel=0.02)

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+SEED   ?= 1
+COUNT  ?= 21000
 SOURCES ?= ../shared/data
 OUT    ?= datasets
 STAMP  := $(VENV)/.installed
@@ -11,7 +13,7 @@ STAMP  := $(VENV)/.installed
 DEMO_FIT := --width 0.0625 --epochs 25 --seed 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench datasets clean
+.PHONY: help demo test lint types bench fuzz datasets clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +55,9 @@ types: $(STAMP) ## Check types
 
 bench: $(STAMP) ## Measure speed and memory against floors taken in the same run
 	@for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+fuzz: $(STAMP) ## Give every reader COUNT damaged and hostile inputs made of SEED
+	cd tests && $(abspath $(BIN))/python -m fuzz --seed $(SEED) --count $(COUNT)
 
 datasets: $(STAMP) ## Build every shipped manifest whose corpus is under SOURCES into OUT
 	$(BIN)/at-prepare datasets --sources $(SOURCES) --out $(OUT)

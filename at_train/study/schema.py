@@ -140,7 +140,7 @@ def _check_settings(where: str, values: Mapping[str, Any], study: Study, *, may_
 
 
 def _refuse_unknown(what: str, came: Any, known: Mapping[str, Any] | list[str]) -> None:
-    if came not in known:
+    if came not in list(known):  # a list would not do as the key of a mapping
         hint = near(came, known) if isinstance(came, str) else ""
         raise ValueError(f"unknown {what} {came!r}{hint} (known: {', '.join(known) or 'none'})")
 

@@ -1,0 +1,1 @@
+"""Inputs that strangers could have made, and what every reader of them promises: a result or an AtError."""

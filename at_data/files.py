@@ -17,15 +17,16 @@ def write_whole(path: Path, text: str) -> None:
 def settle(folder: Path) -> None:
     """Every file below a folder forced to disk, and the names of the files with them."""
     for path in [*sorted(folder.rglob("*")), folder]:
-        _force(path)
+        force(path)
 
 
 def settle_name(path: Path) -> None:
     """A name that was just given, forced to disk: it is its folder that holds it."""
-    _force(path.parent)
+    force(path.parent)
 
 
-def _force(path: Path) -> None:
+def force(path: Path) -> None:
+    """What a file holds, or the names that a folder holds, forced to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

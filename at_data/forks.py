@@ -1,10 +1,15 @@
-"""The process from which workers are copied: started early, it imports what they need while others do so too."""
+"""How child processes begin, and that none outlives its parent."""
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from types import ModuleType
 from typing import Final
 
 from at_data.errors import ShardError
@@ -14,7 +19,7 @@ SINGLE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 
 def start() -> None:
-    """Begin to import what workers need, in a process of its own; nothing if that has begun.
+    """Begin to import what workers need, in the process they are copies of; nothing if that has begun.
 
     Raises ShardError where no process can be started.
     """
@@ -30,6 +35,32 @@ def start() -> None:
             "a folder for temporary files that can be written, with a path shorter than about 80 characters",
             "set TMPDIR to such a folder",
         ) from error
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Time in which a process that starts is not told of the caller's script: it would run it, and it needs none."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def obey_parent() -> None:
+    """Leave Ctrl-C to the parent from now on, leave no core file, and end this process when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a crash is told to whoever asked; a hundred of them are no hundred core dumps
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
+
+
+def _leave_with(join: Callable[[], None]) -> None:
+    join()
+    os._exit(1)
 
 
 @contextmanager

@@ -6,10 +6,8 @@ back is JSON, so nothing that a child says is executed.
 
 import json
 import multiprocessing
-import os
+import resource
 import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from at_data import forks
 
 T = TypeVar("T")
 
@@ -85,14 +85,13 @@ class _Child:
     """A process that makes one call after the other."""
 
     def __init__(self, function: Callable[[Any], Any], limits: Limits) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        context = multiprocessing.get_context(forks.METHOD)
         self.limits, self.dead, self.ready = limits, False, False
         theirs: Connection
         self.ours, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, function, limits), daemon=True)
-        self.process.start()
-        theirs.close()
+        with theirs, forks.without_main():
+            self.process.start()
 
     def ask(self, argument: Any) -> Any:
         """What the function gives, or Ended; after some of those the child is dead."""
@@ -144,10 +143,7 @@ class _Child:
 
 def _work(theirs: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
     """Make calls until nobody asks for more; the parent alone answers Ctrl-C, and a child whose parent is gone goes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
+    forks.obey_parent()
     _limit(limits.memory_bytes)
     theirs.send_bytes(b"ready")
     while True:
@@ -170,18 +166,8 @@ def _answer(function: Callable[[Any], Any], argument: Any) -> bytes:
 
 
 def _limit(memory_bytes: int) -> None:
-    """Keep this process from taking that much more memory, or from leaving a core file."""
-    if sys.platform == "win32":
-        return
-    import resource  # noqa: PLC0415 - not on Windows
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Keep this process from taking that much more memory."""
     with suppress(OSError, ValueError):  # no such file but on Linux; a lower limit may stand already
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         most = pages * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _leave_with(join: Callable[[], None]) -> None:
-    join()
-    os._exit(1)

@@ -41,7 +41,8 @@ def write_shard(
     The file is closed, forced to disk and read back for the hash; the caller renames it. The bytes depend on the
     arguments alone.
     """
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
+    with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
         file.attrs["format"] = FORMAT
         file.attrs["dataset"] = header_digest
         for name, texts in (("id", ids), ("waveform", waveforms)):
@@ -134,10 +135,10 @@ class SplitReader:
             raise ShardError(self.folder, f"no attribute '{attribute}'", f"one of: {known}", "choose one of those")
         columns = list(self._columns(f"attributes/{attribute}"))
         codes: np.ndarray = np.concatenate(columns) if columns else np.zeros(0, np.int64)
-        known = len(self.header.attributes[attribute])
-        if codes.size and not UNKNOWN <= codes.min() <= codes.max() < known:
+        values = len(self.header.attributes[attribute])
+        if codes.size and not UNKNOWN <= codes.min() <= codes.max() < values:
             came = f"codes of {attribute} from {codes.min()} to {codes.max()}"
-            raise ShardError(self.folder, came, f"{UNKNOWN} to {known - 1}", TODO)
+            raise ShardError(self.folder, came, f"{UNKNOWN} to {values - 1}", TODO)
         return codes
 
     def read(

@@ -38,7 +38,7 @@ DATA = {
     "at_data.manifest": {"at_data.stages", "at_data.errors", "at_data.plain_yaml"},
     "at_data.files": set(),
     "at_data.folds": {"at_data.errors", "at_data.manifest", "at_data.stages.splits"},
-    "at_data.guard": set(),
+    "at_data.guard": {"at_data.forks"},
     "at_data.plain_yaml": set(),
     "at_data.headers": {"at_data.errors", "at_data.files"},
     # reads what `build` wrote, and builds a sample again
@@ -291,6 +291,7 @@ def test_every_row_of_the_table_is_a_room_with_something_in_it() -> None:
 def test_every_module_belongs_to_a_row() -> None:
     folders = {
         "at_data.build",
+        "at_data.build.estimate",
         "at_data.cli",
         "at_data.corpora",
         "at_data.fetch",

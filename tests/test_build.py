@@ -226,8 +226,14 @@ def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_s
     left = {row["waveform"]: row["split"] for row in rows(built.folder)}
     assert all(left[row["waveform"]] == row["split"] for row in rows(built.folder))
     with pytest.raises(CorpusError, match="same waveform"):
-        build(manifest.parse(settings | {"duplicates": {"exact": "fail", "near": "drop"}}, "here"), corpus, tmp_path / "out")
-    kept = build(manifest.parse(settings | {"duplicates": {"exact": "keep", "near": "keep"}}, "here"), corpus, tmp_path / "out")
+        build(
+            manifest.parse(settings | {"duplicates": {"exact": "fail", "near": "drop"}}, "here"),
+            corpus,
+            tmp_path / "out",
+        )
+    kept = build(
+        manifest.parse(settings | {"duplicates": {"exact": "keep", "near": "keep"}}, "here"), corpus, tmp_path / "out"
+    )
     assert sum(kept.header.counts.values()) == 120
     proof = json.loads((kept.folder / "leaks.json").read_text())
     assert {line["verdict"] for line in proof if line["key"] == "waveform"} == {"shared by design"}
@@ -465,7 +471,7 @@ def test_a_noise_task_divides_voices_and_noise_files_and_keeps_the_levels_of_a_m
     proof = {line["key"]: set() for line in json.loads((built.folder / "leaks.json").read_text())}
     for line in json.loads((built.folder / "leaks.json").read_text()):
         proof[line["key"]].add(line["verdict"])
-    keys = ("voice", "speech", "noise_file", "waveform", "near-duplicate", "noise file")
+    keys = ("voice", "speech", "noise_file", "waveform", "near-duplicate", "noise file", "noise waveform")
     assert proof == {key: {"disjoint"} for key in keys}
     # two files of a type train and test; a third would validate
     assert "WasherDryer" in built.header.class_counts["train"]
@@ -659,3 +665,13 @@ def test_every_level_is_asked_for_once() -> None:
     raw["noise"]["level_dbfs"] = {"each_of": [-20, -20]}
     with pytest.raises(ManifestError, match="a level stands twice"):
         manifest.parse(raw, "here")
+
+
+def test_one_noise_under_two_names_and_codes_is_a_leak(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    noises = write_noises(tmp_path / "MS-SNSD", ("Typing",), files=2)
+    samples, rate_hz = soundfile.read(noises / "noise_train" / "Typing_1.wav", dtype="int16")
+    # the same samples in other bytes: only who decodes both can tell
+    soundfile.write(noises / "noise_train" / "Typing_2.wav", samples, rate_hz, subtype="PCM_24")
+    soundfile.write(noises / "noise_train" / "Typing_3.wav", samples, rate_hz, subtype="PCM_32")
+    with pytest.raises(ManifestError, match="splits that leak: 1 values of noise waveform in both train and valid"):
+        build(manifest.parse(settings | {"noise": NOISE}, "here"), digits, tmp_path / "out", noise_source=noises)

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from at_data import manifest
-from at_data.build import PARTIAL, build, estimate, lengths, plan, space, trial
+from at_data.build import PARTIAL, build, estimate, plan
+from at_data.build.estimate import lengths, space, trial
 from at_data.errors import ShardError
 
 Change = Callable[[dict[str, Any]], None]

@@ -332,7 +332,7 @@ except ShardError as error:
         assert other() == "had\n"
     with locks.locked(folder):
         pass
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "work"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", ".workers", "work"]
 
 
 @pytest.fixture

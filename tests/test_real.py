@@ -30,7 +30,10 @@ def test_spoken_digits_become_datasets_that_share_no_item(real_data: Path, tmp_p
         row["recording"] for row in pq.read_table(digit.folder / "index.parquet").to_pylist() if row["split"] != "train"
     }
     taught = {row["recording"] for row in pq.read_table(speaker.folder / "index.parquet").to_pylist()}
-    assert len(taught) == 1500
+    alike = speaker.header.left_out.pop("near-duplicate")  # one voice says one digit twice alike
+    assert not speaker.header.left_out
+    assert len(taught) == 1500 - alike
+    assert alike < 30
     assert not held_out & taught
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from at_data import headers, shards
+from at_data.build import tables
 from at_data.errors import ShardError
 from at_data.verify import verify
 
@@ -95,7 +96,7 @@ def test_verify_names_missing_and_stray_shards(copy: Path) -> None:
     assert verify(copy) == ["shards/mine.h5: not in the header", "shards/train-00000-of-00005.h5: missing"]
 
 
-@pytest.mark.parametrize("name", ["duplicates.csv", "index.parquet", "splits.csv", "leaks.json", "quarantine.jsonl"])
+@pytest.mark.parametrize("name", tables.NAMES)
 def test_verify_names_a_table_that_was_altered_or_is_gone(copy: Path, name: str) -> None:
     (copy / name).write_text("{}")
     (problem,) = verify(copy)

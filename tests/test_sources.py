@@ -199,4 +199,3 @@ def test_a_file_two_tasks_saw_differently_ends_the_build(tmp_path: Path, setting
         build(made, tmp_path / "own", tmp_path / "out", progress=rewrite)
     built = build(made, tmp_path / "own", tmp_path / "out")
     assert tree(built.folder) == tree(build(made, tmp_path / "own", tmp_path / "fresh").folder)
-

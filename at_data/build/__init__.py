@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from at_data import cards, headers, shards
-from at_data.build import parts, publish, sources, space, tables, work
-from at_data.build.estimate import Estimate, estimate
+from at_data.build import parts, publish, sources, tables, work
+from at_data.build.estimate import Estimate, estimate, space
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
 from at_data.build.sift import Sifted, refuse_too_bad, sift
 from at_data.build.worker import unusable
 from at_data.errors import CorpusError, ShardError
-from at_data.files import settle, settle_name, write_whole
+from at_data.files import force, settle, settle_name, write_whole
 from at_data.manifest import Manifest
-from at_data.stages import leaks
+from at_data.stages import bias, leaks
 
 PARTIAL = ".partial"  # ends the name of the folder a build works in
 FILES = 256  # source files looked at in one go
@@ -102,9 +102,9 @@ def build(
                 space.refuse_too_small(made, folder, workers)
             (folder / "parts").mkdir(parents=True, exist_ok=True)
             (folder / "shards").mkdir(exist_ok=True)
-            with locked(folder):
+            with locked(folder) as pool.hold:
                 _resume_or_start_over(folder, made, warn, explain)
-                header = _complete(folder) or _run(folder, made, pool, max_bad, progress, explain)
+                header = _complete(folder, made) or _run(folder, made, pool, max_bad, progress, explain)
                 _publish(folder, final)
         except OSError as error:
             raise unusable(error, folder) from error
@@ -150,8 +150,7 @@ def _resume_or_start_over(folder: Path, made: Plan, warn: Tell, explain: Tell) -
     """What an earlier call finished stays when it belongs to the same plan."""
     mark = folder / "plan.json"
     facts = {"digest": made.manifest.digest, "listing": made.listing, "format": headers.FORMAT}
-    header = _complete(folder)
-    if header and (header.digest, header.listing) == (made.manifest.digest, made.listing):
+    if _complete(folder, made):
         return
     versions = publish.versions()
     before = _read_mark(mark)
@@ -178,12 +177,13 @@ def _read_mark(mark: Path) -> Any:
         return None  # absent, or torn by a crash: not ours to carry on
 
 
-def _complete(folder: Path) -> headers.Header | None:
-    """Header of a folder that lacks its final name alone: it is written after everything else."""
+def _complete(folder: Path, made: Plan) -> headers.Header | None:
+    """Header of a folder of this plan that lacks its final name alone: it is written after everything else."""
     try:
-        return headers.read(folder)
+        header = headers.read(folder)
     except ShardError:
         return None
+    return header if (header.digest, header.listing) == (made.manifest.digest, made.listing) else None
 
 
 def _missing(folder: Path, made: Plan, pool: Pool, explain: Tell) -> list[Task]:
@@ -216,6 +216,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
     header = publish.header(made, sifted, hashes, scale, duplicates, files)
     (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
+    _force_all(folder)
     headers.write(folder, header)
     return header
 
@@ -293,6 +294,12 @@ def _proof(made: Plan, sifted: Sifted) -> list[leaks.Line]:
             split: {same.get(noise.path, noise.path) for noise in files} for split, files in made.noise.by_split.items()
         }
         proof += leaks.prove_disjoint(leaks.NOISE, noises)
+        heard: dict[str, set[str]] = {split: set() for split in noises}
+        for task, kept in zip(made.tasks, sifted.items, strict=True):
+            # what contradicts a bias has the noise of the test
+            split = "test" if task.split == bias.CONFLICTING else task.split
+            heard[split].update(sifted.noises[item.row.mixing["noise"]] for item in kept if item.row.mixing)
+        proof += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, heard)
     return proof
 
 
@@ -310,10 +317,18 @@ def _write_tables(
     return tables.write_duplicates(folder / "duplicates.csv", made, sifted)
 
 
+def _force_all(folder: Path) -> None:
+    """Everything but the header forced to disk: a header that a crash leaves says that all else is whole."""
+    settle(folder / "shards")
+    for name in (*tables.NAMES, "README.md"):
+        force(folder / name)
+    force(folder)
+
+
 def _publish(folder: Path, final: Path) -> None:
     """The folder takes its final name once everything in it is on disk."""
-    shutil.rmtree(folder / "parts", ignore_errors=True)
-    for name in ("plan.json", ".lock"):
+    shutil.rmtree(folder / "parts")
+    for name in ("plan.json", ".lock", ".workers"):
         (folder / name).unlink(missing_ok=True)
     settle(folder)
     folder.rename(final)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,22 +16,28 @@ from at_data.errors import ShardError
 TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 UNKNOWN = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # as some network file systems say
 EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
+ORPHANS_S = 60.0  # for workers whose parent was killed to leave: they are told at once, and may be within a decoder
+LOOK_S = 0.02  # between two looks
 
 _held: set[Path] = set()  # by this process: POSIX locks do not keep a process from itself
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Sole use of a work folder.
+def locked(folder: Path) -> Iterator[int | None]:
+    """Sole use of a work folder; inside, a handle that every worker shall keep open until it ends.
 
     The kernel's lock of `.lock` in it dies with the process that holds it: flock, or POSIX locks where the file system
     has none. Where it has neither, a file beside the folder (its name and `.owner`) names the process that works here;
     it is passed on when that process is dead.
 
+    A process that is killed leaves workers behind, for a moment, that still write. The handle is of `.workers`, whose
+    flock all who have it open hold together: it is free when the last worker of an earlier build is gone, which is
+    waited for. There is none where the file system lacks flock.
+
     Raises
     ------
     ShardError
-        Another build is writing here, or one on another machine may be.
+        Another build is writing here, or one on another machine may be, or its workers do not end.
 
     """
     key = folder.resolve()
@@ -38,13 +45,13 @@ def locked(folder: Path) -> Iterator[None]:
         raise _taken(folder)
     _held.add(key)
     try:
-        with (folder / ".lock").open("w") as file:
+        with (folder / ".lock").open("w") as file, (folder / ".workers").open("w") as workers:
             owner = None
             if not _lock(fcntl.flock, file.fileno(), folder) and not _lock(fcntl.lockf, file.fileno(), folder):
                 owner = key.with_name(key.name + ".owner")
                 _own(owner, folder)
             try:
-                yield
+                yield workers.fileno() if _alone(workers.fileno(), folder) else None
             finally:
                 if owner is not None:
                     owner.unlink(missing_ok=True)
@@ -63,6 +70,23 @@ def _lock(how: Callable[[int, int], object], file: int, folder: Path) -> bool:
             raise
         return False
     return True
+
+
+def _alone(workers: int, folder: Path) -> bool:
+    """Whether the workers' lock is held, once all workers of earlier builds are gone; not so where flock is lacking."""
+    end = time.monotonic() + ORPHANS_S
+    while True:
+        try:
+            return _lock(fcntl.flock, workers, folder)
+        except ShardError as error:
+            if time.monotonic() > end:
+                raise ShardError(
+                    folder,
+                    "worker processes of a build that was ended are still writing here",
+                    f"that they leave within {ORPHANS_S:g} s",
+                    "end them, or wait, and run the same command again",
+                ) from error
+            time.sleep(LOOK_S)
 
 
 def _taken(folder: Path) -> ShardError:

@@ -28,15 +28,17 @@ class Row:
 class Summary:
     """What came of one task, without arrays: rows in the order of the part file, hashes and losses by recording.
 
-    `sources` holds the content of every file that was opened. `part` and `words` are hashes of the part file and of the
-    file of fingerprints, which a build that carries on holds them to: a crash can leave them short or torn.
-    `fingerprints` holds how many words each recording has in that file, in its order.
+    `sources` holds the content of every file that was opened, `noises` the hash of every noise's waveform. `part` and
+    `words` are hashes of the part file and of the file of fingerprints, which a build that carries on holds them to: a
+    crash can leave them short or torn. `fingerprints` holds how many words each recording has in that file, in its
+    order.
     """
 
     rows: list[Row]
     waveforms: dict[str, str]
     left_out: list[dict[str, str]]
     sources: sources.Contents
+    noises: dict[str, str]
     fingerprints: dict[str, int]
     part: str
     words: str

@@ -24,6 +24,8 @@ class Pool:
     def __init__(self, workers: int, limits: Limits | None = None) -> None:
         self.workers = workers
         self.limits = limits or Limits()
+        self.hold: int | None = None
+        """Handle of a file that workers started from now on keep open until they end."""
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Any] = {}
 
@@ -93,7 +95,7 @@ class Pool:
     def _give(
         self, function: Callable[..., R], task: T, rest: tuple[Any, ...], skip: Mapping[int, str] | None = None
     ) -> None:
-        worker = self._idle.pop() if self._idle else Worker(self.limits)
+        worker = self._idle.pop() if self._idle else Worker(self.limits, self.hold)
         self._busy[worker] = task
         worker.give(function, task, rest, skip or {})
 

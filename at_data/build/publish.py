@@ -17,7 +17,7 @@ from at_data.build.sift import Kept, Sifted
 from at_data.build.work import Finish
 from at_data.stages import bias, spectra
 
-LIBRARIES = ("h5py", "numpy", "scipy", "soundfile", "soxr")
+LIBRARIES = ("h5py", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 
 
 def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:

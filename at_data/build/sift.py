@@ -30,13 +30,14 @@ class Kept:
 class Sifted:
     """Items of every shard in their final order, hashes and fingerprints of their recordings, and what was left out.
 
-    Those of recordings held out are among the hashes and fingerprints. `near` holds pairs of near-duplicates in two
-    splits that stay, for the manifest keeps them.
+    Those of recordings held out are among the hashes and fingerprints; `noises` are hashes of noise waveforms. `near`
+    holds pairs of near-duplicates in two splits that stay, for the manifest keeps them.
     """
 
     items: list[list[Kept]]
     waveforms: dict[str, str]
     fingerprints: dict[str, Fingerprint]
+    noises: dict[str, str]
     near: list[tuple[str, str]]
     left_out: list[Mapping[str, str]]
 
@@ -69,7 +70,8 @@ def sift(
         items.append([item for item in placed if item.recording.id not in dropped])
     _refuse_lost_class(plan, items, where)
     used = {item: words[item] for item in waveforms}
-    return Sifted(items, waveforms, used, near, left_out)
+    noises = {item: digest for summary in own for item, digest in summary.noises.items()}
+    return Sifted(items, waveforms, used, noises, near, left_out)
 
 
 def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:

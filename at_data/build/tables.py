@@ -56,15 +56,17 @@ def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
             for name, column in attributes.items():
                 column.append(recording.attributes.get(name.removeprefix("attribute.")))
             mixings.append(item.row.mixing)
-    table = pa.table(columns | attributes | _noise_columns(mixings))
+    table = pa.table(columns | attributes | _noise_columns(mixings, sifted.noises))
     pq.write_table(table, path, compression="zstd")
 
 
-def _noise_columns(mixings: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+def _noise_columns(mixings: Sequence[Mapping[str, Any] | None], waveforms: Mapping[str, str]) -> dict[str, list[Any]]:
     first = next((mixing for mixing in mixings if mixing is not None), None)
     if first is None:
         return {}
-    return {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
+    columns = {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
+    columns["noise.waveform"] = [None if mixing is None else waveforms[mixing["noise"]] for mixing in mixings]
+    return columns
 
 
 def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:

@@ -28,11 +28,12 @@ Fingerprint = UInt32[np.ndarray, "_"]
 
 @dataclass(slots=True)
 class Notes:
-    """What a task notes of its recordings while their items pass: hashes, fingerprints, sources, losses."""
+    """What a task notes of its recordings while their items pass: hashes, fingerprints, sources, noises, losses."""
 
     waveforms: dict[str, str] = field(default_factory=dict)
     fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
     sources: Contents = field(default_factory=dict)
+    noises: dict[str, str] = field(default_factory=dict)
     left_out: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -65,6 +66,7 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
         waveforms=notes.waveforms,
         left_out=notes.left_out,
         sources=notes.sources,
+        noises=notes.noises,
         fingerprints={item: len(words) for item, words in notes.fingerprints.items()},
         part=digest.hexdigest(),
         words=_write_words(words_path(folder, task.number), notes.fingerprints.values()),
@@ -181,9 +183,10 @@ def _noisy(task: Task, mix: noise.Mix, segment: Segment, notes: Notes) -> Iterat
     noises = _own_noise(task, segment.recording) if isinstance(mix, noise.Task) else task.noises
     for _ in range(REDRAWS):
         placement = noise.draw(dice, mix, noises)
-        waveform, held = _noise_waveform(task.noise_root, placement.noise, audio_settings)
-        notes.sources["noise", placement.noise.path] = held
-        excerpt = noise.excerpt(waveform, placement, mix, segment.samples.size, audio_settings.sample_rate_hz)
+        found = _noise(task.noise_root, placement.noise, audio_settings)
+        notes.sources["noise", placement.noise.path] = found.content
+        notes.noises[placement.noise.id] = found.waveform
+        excerpt = noise.excerpt(found.samples, placement, mix, segment.samples.size, audio_settings.sample_rate_hz)
         if not noise.silent(excerpt):
             break
     placements = noise.at_levels(placement, mix)
@@ -199,7 +202,13 @@ def _own_noise(task: Task, recording: Recording) -> list[Recording]:
     return [found for found in task.noises if found.id == recording.attributes[mixtures.NOISE]]
 
 
-Known = tuple[Float32[np.ndarray, "time"], Content]
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """A noise at the rate of the dataset, the hash of that, and what its file held."""
+
+    samples: Float32[np.ndarray, "time"]
+    waveform: str
+    content: Content
 
 
 class _Waveforms:
@@ -207,15 +216,16 @@ class _Waveforms:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self.held: OrderedDict[tuple[Path, str, audio.Audio], Known] = OrderedDict()
+        self.held: OrderedDict[tuple[Path, str, audio.Audio], _Noise] = OrderedDict()
 
-    def get(self, root: Path, recording: Recording, settings: audio.Audio) -> Known:
+    def get(self, root: Path, recording: Recording, settings: audio.Audio) -> _Noise:
         key = (root, recording.id, settings)
         if key not in self.held:
             found = content(root / recording.path)
             with journal.shared(root / recording.path):
-                self.held[key] = audio.load(root, recording, settings), found
-            while len(self.held) > 1 and sum(samples.nbytes for samples, _ in self.held.values()) > self.limit_bytes:
+                samples = audio.load(root, recording, settings)
+            self.held[key] = _Noise(samples, audio.waveform_hash(samples, settings.sample_rate_hz), found)
+            while len(self.held) > 1 and sum(known.samples.nbytes for known in self.held.values()) > self.limit_bytes:
                 self.held.popitem(last=False)
         self.held.move_to_end(key)
         return self.held[key]
@@ -224,8 +234,8 @@ class _Waveforms:
 _WAVEFORMS = _Waveforms(NOISE_BYTES)  # one per worker process
 
 
-def _noise_waveform(root: Path, recording: Recording, settings: audio.Audio) -> Known:
-    """Waveform of a noise; a noise that cannot be read ends the build, for its absence would change every draw."""
+def _noise(root: Path, recording: Recording, settings: audio.Audio) -> _Noise:
+    """A noise read; a noise that cannot be read ends the build, for its absence would change every draw."""
     try:
         return _WAVEFORMS.get(root, recording, settings)
     except AudioError as error:

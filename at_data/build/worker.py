@@ -3,17 +3,13 @@
 import errno
 import multiprocessing
 import os
-import resource
 import signal
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
-from types import ModuleType
+from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
 from at_data import forks
@@ -28,6 +24,7 @@ FAULTS = {
     signal.SIGABRT: "abort",
 }
 SERVER_GONE = 255  # what multiprocessing says of a worker whose end nobody could tell
+STARTS = 3  # tried for one worker: the process they are copied from may be killed just then
 LEAVE_S = 5.0  # for a worker with nothing to do to leave by itself
 
 
@@ -62,16 +59,33 @@ class Death:
 
 
 class Worker:
-    """A process that does one task at a time, and the memory in which it notes the recording it is at."""
+    """A process that does one task at a time, and the memory in which it notes the recording it is at.
 
-    def __init__(self, limits: journal.Limits) -> None:
+    It keeps the file of the handle `hold` open until it ends.
+    """
+
+    def __init__(self, limits: journal.Limits, hold: int | None = None) -> None:
         self.journal = journal.Journal(limits)
+        for left in reversed(range(STARTS)):
+            try:
+                self._start(hold)
+                break
+            except (EOFError, ConnectionError) as error:  # who was to copy it is gone; asked again, another one is made
+                if not left:
+                    raise ShardError(
+                        "workers",
+                        "worker processes cannot be started: the process they are copied from was ended",
+                        "that it lives as long as the build",
+                        "run the same command again to carry on",
+                    ) from error
+
+    def _start(self, hold: int | None) -> None:
         context = multiprocessing.get_context(forks.METHOD)
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.journal), daemon=True)
-        with _without_main():
+        kept = None if hold is None else Kept(hold)
+        self.process = context.Process(target=_serve, args=(theirs, self.journal, kept), daemon=True)
+        with theirs, forks.without_main():
             self.process.start()
-        theirs.close()
 
     def give(self, function: Callable[..., Any], task: object, rest: tuple[Any, ...], skip: Mapping[int, str]) -> None:
         """Start `function(task, *rest)`; with `skip=` where some recordings of the task are to be passed over."""
@@ -110,14 +124,23 @@ class Worker:
         self.process.join()
 
 
-def _serve(connection: Connection, shared: journal.Journal) -> None:
+class Kept:
+    """The handle of an open file, which another process gets to the same opening of it."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _received, (DupFd(self.handle),)
+
+
+def _received(handle: Any) -> Kept:
+    return Kept(handle.detach())
+
+
+def _serve(connection: Connection, shared: journal.Journal, _: Kept | None) -> None:
     """Do what comes until nothing more does. The parent alone answers Ctrl-C; a worker whose parent is gone leaves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # a crash is told in the quarantine; a hundred of them are no hundred core dumps
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
+    forks.obey_parent()
     journal.keep(shared)
     with suppress(EOFError, OSError):
         while True:
@@ -163,19 +186,3 @@ def unusable(error: OSError, where: object) -> ShardError:
         "room for the dataset, and twice as much again while it is built" if full else "a folder that can be written",
         "free some space, or mend this, and run the same command again: finished shards are kept",
     )
-
-
-def _leave_with(join: Callable[[], None]) -> None:
-    join()
-    os._exit(1)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Time in which a process that starts is not told of the caller's script: it would run it, and it needs none."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

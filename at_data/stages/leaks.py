@@ -9,11 +9,12 @@ from typing import Literal
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
 
+HELD_OUT = "held out"  # of a subset: what the other dataset validates or tests on, and this one does not hold
 # the fourth is there where a bias was drawn, and holds other recordings of train's own groups
-HELD_OUT = "held out"  # what the dataset does not hold, and that it is a subset of does not train on
 SPLITS = ("train", "valid", "test", "test_conflicting")
 OF_ONE_GROUP = ("train", "test_conflicting")
-WAVEFORM, NEAR, NOISE = "waveform", "near-duplicate", "noise file"  # keys that are no attributes
+WAVEFORM, NEAR = "waveform", "near-duplicate"  # keys of the proof that are no attributes
+NOISE, NOISE_WAVEFORM = "noise file", "noise waveform"
 EXAMPLES = 10  # shared values named in the proof; the count is always whole
 
 Verdict = Literal["disjoint", "shared by design", "LEAK"]

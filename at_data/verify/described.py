@@ -28,6 +28,13 @@ def manifest_of(header: Header) -> Manifest | str:
 
 def contradictions(raw: bytes, header: Header, made: Manifest | str) -> Iterator[str]:
     """Lines for whatever in a header cannot stand beside the rest of it; `raw` is what lies on disk."""
+    try:
+        yield from _contradictions(raw, header, made)
+    except Exception as error:  # noqa: BLE001 - numbers that somebody made up may break any sum
+        yield f"makes no sense ({type(error).__name__}: {error})"
+
+
+def _contradictions(raw: bytes, header: Header, made: Manifest | str) -> Iterator[str]:
     if header.content != headers.content(header):
         yield "altered, its content is not what it says"
     elif raw != (header.model_dump_json(indent=1) + "\n").encode():
@@ -64,7 +71,6 @@ def _shards(header: Header) -> Iterator[str]:
 
 def _promises(header: Header, made: Manifest) -> Iterator[str]:
     """What stands in the header and in the manifest too."""
-    length = samples_in(made.segment.length_s, made.audio.sample_rate_hz)
     bound = made.bias != "none" or (made.subset != "none" and made.subset.bias != "none")
     pairs = {
         "name": (header.name, made.name),
@@ -72,7 +78,7 @@ def _promises(header: Header, made: Manifest) -> Iterator[str]:
         "nuisances": (header.nuisances, list(made.nuisances)),
         "dtype": (header.dtype, made.store.dtype),
         "compression": (header.compression, made.store.compression),
-        "frames, bins": ((header.frames, header.bins), spectra.shape(length, made.stft, made.audio.sample_rate_hz)),
+        "frames, bins": ((header.frames, header.bins), _shape(made)),
         "noise": (header.noise is None, made.noise == "none"),
         "bias": (header.bias is not None, bound),
         "splits": (tuple(header.counts), SPLITS if made.bias != "none" else splits.SPLITS),
@@ -80,6 +86,17 @@ def _promises(header: Header, made: Manifest) -> Iterator[str]:
     for key, (said, expected) in pairs.items():
         if said != expected:
             yield f"{key}: says {said}, its manifest {expected}"
+
+
+def _shape(made: Manifest) -> tuple[int, int] | str:
+    """Frames and bins of an item, or why there are none; no window is made that is longer than any dataset's."""
+    rate = made.audio.sample_rate_hz
+    if made.stft.window_s * rate > 2 * headers.MOST_BINS:
+        return f"windows of {made.stft.window_s} s at {rate} Hz"
+    try:
+        return spectra.shape(samples_in(made.segment.length_s, rate), made.stft, rate)
+    except AtError as error:
+        return error.came
 
 
 def _items(header: Header, made: Manifest) -> Iterator[str]:

@@ -12,7 +12,7 @@ class Found:
     """Lines for what is wrong, and how much was looked at, by what it is."""
 
     problems: list[str] = field(default_factory=list)
-    checked: dict[str, float] = field(default_factory=dict)
+    checked: dict[str, float | int] = field(default_factory=dict)
 
     def tell(self, lines: Iterable[str], where: str = "") -> None:
         """Take lines in, each with where it is, such that any terminal can show them."""

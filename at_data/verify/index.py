@@ -22,6 +22,7 @@ TEXTS = ("id", "recording", "path", "split", "shard", "waveform")
 COLUMNS = ("id", "recording", "path", "start_s", "stop_s", "split", "shard", "row", "waveform")
 OF_A_RECORDING = ("path", "split", "waveform")
 NUMBERS = {"start_s": pa.float64(), "stop_s": pa.float64(), "row": pa.int64(), "noise.clipped": pa.int64()}
+HEARD = "noise.waveform"
 LEVEL_DB = 0.01  # between a level that was asked for and the one measured in single precision
 
 
@@ -49,9 +50,9 @@ def read(folder: Path, header: Header, made: Manifest) -> Index:
     """Index of a dataset; ShardError where it is not a table of its columns."""
     path = folder / "index.parquet"
     attributes = [f"attribute.{name}" for name in header.attributes]
-    mixing = [] if made.noise == "none" else [f"noise.{field.name}" for field in fields(noise.Mixing)]
+    mixing = [] if made.noise == "none" else [*(f"noise.{field.name}" for field in fields(noise.Mixing)), HEARD]
     types = {name: NUMBERS.get(name, pa.float64()) for name in ("start_s", "stop_s", "row", *mixing)}
-    types |= dict.fromkeys((*TEXTS, *attributes, *mixing[:1]), pa.string())
+    types |= dict.fromkeys((*TEXTS, *attributes, *mixing[:1], *mixing[-1:]), pa.string())
     try:
         table = pq.read_table(path)
         wrong = _of_other_columns(table, {name: types[name] for name in (*COLUMNS, *attributes, *mixing)}, attributes)
@@ -175,6 +176,10 @@ def _mixings(index: Index, mix: noise.Mix) -> Iterator[str]:
             row = int(np.argmin(fine))
             yield f"row {row}: noise.{name} is {columns[name][row]}, which no such mixture has"
             return
+    if len(set(zip(index.texts("noise.noise"), index.texts(HEARD), strict=True))) != len(
+        set(index.texts("noise.noise"))
+    ):
+        yield f"{HEARD}: a noise has two of them"
     if isinstance(mix, noise.Task) and index.texts("noise.noise") != index.texts(f"attribute.{mixtures.NOISE}"):
         yield f"noise.noise is not attribute.{mixtures.NOISE}"
 
@@ -212,7 +217,7 @@ def first_difference(found: Sequence[object], expected: Sequence[object]) -> int
     return next((place for place, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b), None)
 
 
-def same_numbers(found: dict[str, float], said: dict[str, float]) -> bool:
+def same_numbers(found: dict[str, float | int], said: dict[str, float | int]) -> bool:
     """Whether two measurements agree but for the order in which they were added up."""
     close = partial(math.isclose, rel_tol=1e-9, abs_tol=1e-9)
     return found.keys() == said.keys() and all(close(found[key], said[key]) for key in said)

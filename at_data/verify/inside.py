@@ -22,7 +22,7 @@ def look(job: tuple[str, int | None]) -> dict[str, Any]:
         return _tables(folder)
     header, _, index = _opened(folder)
     name, found = header.shards[number].file, shard.Measured()
-    lines = _told(folder, shard.contradictions(folder, number, header, index, found))
+    lines = _told(folder, shard.contradictions(folder, number, header, index, found), name)
     sums = found.sums
     return {
         "problems": [line if line.startswith(name) else f"{name}: {line}" for line in lines],
@@ -40,11 +40,13 @@ def _opened(folder: Path) -> tuple[Header, Manifest, indexes.Index]:
 
 
 def _tables(folder: Path) -> dict[str, Any]:
-    """Everything that is said in tables, held against everything else that is."""
+    """Everything that is said in tables, held against everything else; `index` says whether shards can be."""
     checked: dict[str, int] = {}
+    usable: list[bool] = []
 
     def lines() -> Iterator[str]:
         header, made, index = _opened(folder)
+        usable.append(len(index.table) == sum(shard.items for shard in header.shards))
         own = [f"index.parquet: {line}" for line in indexes.contradictions(index, header, made)]
         yield from own
         if own:
@@ -55,10 +57,11 @@ def _tables(folder: Path) -> dict[str, Any]:
         yield from (f"leaks.json: {line}" for line in proof.contradictions(folder, read, index, made))
         checked.update(recordings=len(index.recordings), lines=len(cards.read_proof(folder)))
 
-    return {"problems": _told(folder, lines()), "checked": checked}
+    problems = _told(folder, lines(), "tables")
+    return {"problems": problems, "checked": checked, "index": any(usable)}
 
 
-def _told(folder: Path, lines: Iterator[str]) -> list[str]:
+def _told(folder: Path, lines: Iterator[str], where: str) -> list[str]:
     """Lines, not too many of them; an error of ours is one."""
     found: list[str] = []
     try:
@@ -68,8 +71,7 @@ def _told(folder: Path, lines: Iterator[str]) -> list[str]:
                 found.append("and more that is not told")
                 break
     except AtError as error:
-        where = error.where.removeprefix(f"{folder}/")
-        found.append(f"{where}: {error.came}; expected {error.expected}")
+        found.append(f"{error.where.removeprefix(f'{folder}/')}: {error.came}; expected {error.expected}")
     except Exception as error:  # noqa: BLE001 - what somebody made up may break anything; what was found before is kept
-        found.append(f"cannot be looked into ({type(error).__name__}: {str(error)[:200]})")
+        found.append(f"{where}: cannot be looked into ({type(error).__name__}: {str(error)[:200]})")
     return found

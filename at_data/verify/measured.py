@@ -34,14 +34,18 @@ def _class_counts(index: Index, header: Header) -> dict[str, dict[str, int]]:
     return {split: dict(sorted(found.items())) for split, found in counted.items()}
 
 
-def _noise(index: Index) -> dict[str, float]:
+def _noise(index: Index) -> dict[str, float | int]:
     """Achieved levels over all items where they are finite, and how much clips."""
-    found: dict[str, float] = {"items": len(index.table)}
+    found: dict[str, float | int] = {"items": len(index.table)}
     for name in SUMMED_UP:
         values = index.numbers(f"noise.{name}")
         values = values[np.isfinite(values)]
         if len(values):
-            found |= {f"{name}_min": values.min(), f"{name}_mean": values.mean(), f"{name}_max": values.max()}
+            found |= {
+                f"{name}_min": values.min().item(),
+                f"{name}_mean": values.mean().item(),
+                f"{name}_max": values.max().item(),
+            }
     clipped = index.numbers("noise.clipped")
     return found | {"clipped_items": int((clipped > 0).sum()), "clipped_samples": int(clipped.sum())}
 

@@ -8,10 +8,12 @@ import numpy as np
 
 from at_data import cards, corpora
 from at_data.manifest import Manifest
-from at_data.stages import duplicates, leaks, mixtures, noise
+from at_data.stages import bias, duplicates, leaks, mixtures, noise
 from at_data.stages.splits import kept_whole
-from at_data.verify.index import Index
+from at_data.verify.index import HEARD, Index
 from at_data.verify.tables import Tables
+
+OF_SOUND = (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE, leaks.NOISE_WAVEFORM)  # keys that are no attributes
 
 
 def contradictions(folder: Path, tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
@@ -57,7 +59,8 @@ def again(tables: Tables, index: Index, made: Manifest, *, watched: bool) -> lis
     pairs = [(pair.one, pair.other) for pair in duplicates.near(words, places)]
     lines += leaks.prove_alike(pairs, places, hashes, waived=rules.near == "keep")
     if made.noise != "none":
-        lines += leaks.prove_disjoint(leaks.NOISE, _noises(index))
+        lines += leaks.prove_disjoint(leaks.NOISE, _noises(index, "noise.noise"))
+        lines += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, _noises(index, HEARD))
     return lines
 
 
@@ -68,7 +71,7 @@ def _beyond(line: leaks.Line) -> bool:
 
 def _of_held_out(said: Sequence[leaks.Line], found: Sequence[leaks.Line], made: Manifest) -> Iterator[str]:
     """Lines where the proof says of what is held out what it cannot say, or says nothing."""
-    keys = dict.fromkeys(line.key for line in found if line.key not in (leaks.NEAR, leaks.WAVEFORM, leaks.NOISE))
+    keys = dict.fromkeys(line.key for line in found if line.key not in OF_SOUND)
     pairs = [line.splits for line in found if line.key == leaks.NEAR and leaks.HELD_OUT in line.splits]
     expected = {(pair, key) for key in keys for pair in pairs}
     if len(said) != len(expected) or {(line.splits, line.key) for line in said} != expected:
@@ -86,12 +89,13 @@ def _groups(made: Manifest, module: ModuleType) -> tuple[str, ...]:
     return (*(module.GROUPS or made.nuisances), *kept_whole(made.split), *bound, *together)
 
 
-def _noises(index: Index) -> dict[str, set[str]]:
-    """Noises of each split but the one against a bias, which has those of test."""
+def _noises(index: Index, column: str) -> dict[str, set[str]]:
+    """What is told of the noises of train, valid and test; what contradicts a bias has those of test."""
     found: dict[str, set[str]] = {"train": set(), "valid": set(), "test": set()}
-    for split, item in zip(index.texts("split"), index.texts("noise.noise"), strict=True):
-        if split in found and item is not None:
-            found[split].add(item)
+    for split, value in zip(index.texts("split"), index.texts(column), strict=True):
+        place = "test" if split == bias.CONFLICTING else str(split)
+        if place in found and value is not None:
+            found[place].add(value)
     return found
 
 
@@ -100,7 +104,7 @@ def _of_more(said: leaks.Line, found: leaks.Line, lost: int) -> bool:
 
     Attributes are compared before anything is read. Each recording that was lost since takes at most one value along.
     """
-    if found.key in (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE) or not lost:
+    if found.key in OF_SOUND or not lost:
         return False
     by_design = "shared by design" in (said.verdict, found.verdict) or said.shared == 0
     examples = len(said.examples) == min(said.shared, leaks.EXAMPLES) and sorted(said.examples) == list(said.examples)

@@ -145,6 +145,9 @@ def _of_recording(folder: Path, job: Job, notes: work.Notes, index: indexes.Inde
         return
     if notes.waveforms[item] != index.waveforms[item]:
         yield f"its recording has the waveform {notes.waveforms[item][:8]}, the index says {index.waveforms[item][:8]}"
+    heard = dict(zip(index.texts("noise.noise"), index.texts(indexes.HEARD), strict=True)) if notes.noises else {}
+    if any(heard.get(name, waveform) != waveform for name, waveform in notes.noises.items()):
+        yield "a noise of its recording has another waveform than the index says"
     if notes.fingerprints[item].astype("<u4").tobytes() != _words(folder).get(item):
         yield "its recording has another fingerprint than fingerprints.parquet says"
 

@@ -10,7 +10,7 @@ from at_data.build import Plan, plan, publish, sources
 from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.recordings import Recording
-from at_data.verify import children, rebuild
+from at_data.verify import rebuild
 from at_data.verify.examined import Found
 
 SAMPLE = 32  # items
@@ -91,7 +91,7 @@ def _labels(folder: Path, made: Plan, found: Found) -> None:
     listed = [_plain(recording, made.assigned[recording.id]) for recording in made.recordings]
     jobs = [(str(folder), listed[at : at + LABELS]) for at in range(0, len(listed), LABELS)]
     held = 0
-    for _, answer in children.each(rebuild.labels, jobs, LIMITS):
+    for answer in guard.each(rebuild.labels, jobs, LIMITS):
         if isinstance(answer, guard.Ended):
             found.tell([f"the process that read it {answer.text}"], "index.parquet")
             return
@@ -111,7 +111,7 @@ def _sample(folder: Path, header: Header, made: Plan, sample: int, seed: int, fo
     total = sum(header.counts.values())
     dice = seeds.generator(seed, "verify", header.content)
     rows = sorted(dice.choice(total, min(sample, total), replace=False).tolist())
-    ((_, drawn),) = children.each(rebuild.drawn, [(str(folder), rows)], LIMITS)
+    drawn = guard.call(rebuild.drawn, (str(folder), rows), LIMITS)
     if isinstance(drawn, guard.Ended):
         found.tell([f"the process that read it {drawn.text}"], "index.parquet")
         return set()
@@ -126,7 +126,7 @@ def _sample(folder: Path, header: Header, made: Plan, sample: int, seed: int, fo
         task = replace(tasks[item], recordings=())
         jobs.append(rebuild.Job(str(folder), task, planned[item], tuple(places), exact))
     agreed, furthest = 0, 0.0
-    for job, answer in children.each(rebuild.rebuild, jobs, LIMITS):
+    for job, answer in zip(jobs, guard.each(rebuild.rebuild, jobs, LIMITS), strict=True):
         if isinstance(answer, guard.Ended):
             found.tell([f"cannot be read any more, its decoder {answer.text}"], job.recording.path)
             continue

@@ -7,7 +7,7 @@ from at_data.build.tables import NAMES
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.stages import spectra
-from at_data.verify import children, described, files, scaling
+from at_data.verify import described, files, scaling
 from at_data.verify.examined import Found
 from at_data.verify.inside import look
 
@@ -73,7 +73,7 @@ def _look(folder: Path, header: Header, kind: str, whole: list[int], found: Foun
     limits = guard.Limits(CALL_S + everything / BYTES_A_SECOND, MEMORY_BYTES + OF_TABLES * tables)
     jobs: list[tuple[str, int | None]] = [(str(folder), None), *((str(folder), number) for number in whole)]
     train, lowest, before = spectra.Sums(0, 0.0, 0.0), float("inf"), len(found.problems)
-    for job, answer in children.each(look, jobs, limits):
+    for job, answer in zip(jobs, guard.each(look, jobs, limits), strict=True):
         if isinstance(answer, guard.Ended):
             where = "tables" if job[1] is None else header.shards[job[1]].file
             found.tell([f"the process that read it {answer.text}"], where)
@@ -82,9 +82,9 @@ def _look(folder: Path, header: Header, kind: str, whole: list[int], found: Foun
             continue
         found.tell(answer["problems"])
         if job[1] is None:
-            if answer["problems"]:
-                return
             found.checked |= answer["checked"]
+            if not answer["index"]:
+                return
         else:
             lowest = min(lowest, answer["lowest"])
             if header.shards[job[1]].split == "train":

@@ -84,6 +84,7 @@ def test_real_clips_become_a_dataset(real_data: Path, tmp_path: Path) -> None:
     raw["keep"] = {
         "category": ["chainsaw", "clock_tick", "crackling_fire", "crying_baby", "dog", "rain", "rooster", "sneezing"]
     }
+    raw["shared"] = ["fold"]
     raw["split"] = {"by": "source", "method": "balanced", "train": 0.5, "valid": 0, "test": 0.5}
     built = build(manifest.parse(raw, "here"), real_data / "ESC-10", tmp_path)
     assert verify(built.folder) == []

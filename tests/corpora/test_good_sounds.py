@@ -374,7 +374,7 @@ def test_goodness_and_instrument_agree_in_what_is_held_out(source, tmp_path, tar
     assert verdicts(goodness.folder)[whole] == {"disjoint"}
     assert verdicts(goodness.folder)["performance"] == {"disjoint"}
     assert verdicts(goodness.folder)["waveform"] == verdicts(instrument.folder)["waveform"] == {"disjoint"}
-    assert set(verdicts(goodness.folder)) == {"pack", "performance", "player", "waveform"} | {whole}
+    assert set(verdicts(goodness.folder)) == {"pack", "performance", "player", "waveform", "near-duplicate", whole}
     splits = defaultdict(set)
     for row in rows:
         splits[row["attribute.performance"]].add(row["split"])
@@ -499,7 +499,7 @@ def test_real_takes_go_end_to_end_though_the_wav_files_hold_flac(real_data, tmp_
             for place in range(int(soundfile.info(file).duration / STRETCH_S)):
                 rows.writerow((file.relative_to(base).as_posix(), goodness, place * STRETCH_S, STRETCH_S))
     raw = yaml.safe_load(manifest.shipped()["good_sounds_goodness_random"].read_text())
-    raw |= {"corpus": "table", "keep": {}, "nuisances": [], "balance": "none"}
+    raw |= {"corpus": "table", "keep": {}, "nuisances": [], "balance": "none", "shared": []}
     raw |= {"split": {"by": "random", "method": "balanced", "train": 0.5, "valid": 0.25, "test": 0.25}}
     raw["segment"] |= {"length_s": STRETCH_S, "hop_s": STRETCH_S}
     built = build(manifest.parse(raw, "here"), tmp_path, tmp_path / "out")

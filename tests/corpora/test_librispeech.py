@@ -455,6 +455,7 @@ def test_real_utterances_become_a_dataset_of_words(real_data, tmp_path):
     made = shipped(
         keep={"word": {"most_frequent": 4, "shortest_s": 0.03, "longest_s": 4.0}},
         split={"by": "published", "valid_from_train": 0.2, "missing_classes": "allow"},
+        shared=["speaker", "chapter"],
     )
     built = build(made, source, tmp_path / "out")
     assert verify(built.folder) == []

@@ -70,6 +70,7 @@ def test_real_noise_becomes_a_task_of_five_levels_that_shares_no_noise_file(real
     types = {file: ("one", "other")[place % 2] for place, file in enumerate(files)}
     raw = yaml.safe_load(manifest.shipped()["ms_snsd_noise_type"].read_text())
     raw["noise"] |= {"corpus": "table", "keep": {}, "hours": 0.05}
+    raw["shared"] = ["voice"]
     raw["split"] = {"by": "random", "method": "balanced", "train": 0.5, "valid": 0.25, "test": 0.25}
     built = build(
         manifest.parse(raw, "here"), source, tmp_path / "out", noise_source=list_as(types, tmp_path / "noise")

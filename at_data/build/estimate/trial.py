@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from at_data.build import parts, publish, stand_in, work
-from at_data.build.lengths import Lengths
+from at_data.build import parts, publish, work
+from at_data.build.estimate import stand_in
+from at_data.build.estimate.lengths import Lengths
 from at_data.build.plan import Plan, Task
 from at_data.build.sift import Kept, Sifted
 from at_data.recordings import Recording
@@ -87,7 +88,7 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path) -> tuple[list[parts.S
         for task, summary in zip(tasks, summaries, strict=True)
     ]
     waveforms = {name: found for summary in summaries for name, found in summary.waveforms.items()}
-    sifted = Sifted(items=items, waveforms=waveforms, fingerprints={}, near=[], left_out=[])
+    sifted = Sifted(items=items, waveforms=waveforms, fingerprints={}, noises={}, near=[], left_out=[])
     measured = [item for kept in items for item in kept]
     scale = publish.scale_of(measured, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
     stored = plain = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from at_data import cards, headers, shards
 from at_data.build import publish, sources, tables
-from at_data.build.lengths import Lengths, items
+from at_data.build.estimate.lengths import Lengths, items
 from at_data.build.parts import Row, Summary, record
 from at_data.build.plan import Plan, Task
 from at_data.build.sift import Kept, Sifted
@@ -98,6 +98,7 @@ def _sifted(made: Plan, lengths: Lengths) -> Sifted:
         items=kept,
         waveforms={name: dice.bytes(HASH_BYTES).hex() for name in sizes},
         fingerprints={n: dice.integers(0, 1 << 32, round(COMPRESSED * size), np.uint32) for n, size in sizes.items()},
+        noises={noise.id: "0" * 2 * HASH_BYTES for task in made.tasks for noise in task.noises},
         near=[],
         left_out=_left_out(made, lengths),
     )
@@ -196,7 +197,7 @@ def _shard_bytes(folder: Path, some: Plan, sifted: Sifted, made: Plan, by_task: 
     kept = sifted.items[full]
     if not kept:
         return 0
-    nothing = Summary(rows=[], waveforms={}, left_out=[], sources={}, fingerprints={}, part="", words="")
+    nothing = Summary(rows=[], waveforms={}, left_out=[], sources={}, noises={}, fingerprints={}, part="", words="")
     one = replace(some, tasks=(some.tasks[full],) * 2)
     pair = replace(sifted, items=[kept, kept[:1]])
     finish = publish.finish_tasks(one, pair, spectra.Scale(0.0, 1.0), [nothing, nothing])

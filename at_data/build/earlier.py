@@ -1,0 +1,136 @@
+"""What an earlier call left: found finished, carried on, made anew, or refused."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from at_data import headers
+from at_data.build import parts, publish, sources, work
+from at_data.build.plan import Plan, Task
+from at_data.build.pool import Pool
+from at_data.errors import CorpusError, ShardError
+from at_data.files import write_whole
+
+FILES = 256  # source files looked at in one go
+EXAMPLES = 5  # changed files named in an error
+
+Tell = Callable[[str], None]
+"""Called with a line for the user."""
+
+
+def same(final: Path, made: Plan, pool: Pool, *, quick: bool, explain: Tell) -> headers.Header:
+    """Header of a finished dataset that is of this plan, and whose sources are as they were."""
+    header = headers.read(final)
+    if (header.digest, header.listing) != (made.manifest.digest, made.listing):
+        what = "another manifest" if header.digest != made.manifest.digest else "other recordings"
+        raise ShardError(
+            final,
+            f"a dataset of {what} lies here (digest {header.digest[:8]}, listing {header.listing[:8]})",
+            f"digest {made.manifest.digest[:8]} and listing {made.listing[:8]}, or nothing",
+            "choose another --out, or move that folder away; it was not touched",
+        )
+    contents = sources.read(final / "sources.csv")
+    changed = [text for text in _differences(contents, made, pool, quick=quick) if text]
+    if changed:
+        raise ShardError(
+            final,
+            f"its source is no longer what it was built from: {'; '.join(changed[:EXAMPLES])}"
+            + (f"; and more of {len(contents)} files" if len(changed) > EXAMPLES else ""),
+            "the files that sources.csv lists, or no dataset here",
+            "restore them, or move that folder away and build again; it was not touched",
+        )
+    explain(
+        f"{final.name}: finished; {len(contents)} source files have the {'sizes' if quick else 'contents'} they had"
+    )
+    return header
+
+
+def _differences(contents: sources.Contents, made: Plan, pool: Pool, *, quick: bool) -> Iterator[str | None]:
+    keys = sorted(contents)
+    pieces = [{key: contents[key] for key in keys[at : at + FILES]} for at in range(0, len(keys), FILES)]
+    look = partial(sources.difference, sizes_only=quick)
+    for _, text in pool.run(look, pieces, parts.roots(made.tasks[0])):
+        yield text
+
+
+def take_over(folder: Path, made: Plan, warn: Tell, explain: Tell) -> None:
+    """What an earlier call finished stays when it belongs to the same plan."""
+    mark = folder / "plan.json"
+    facts = {"digest": made.manifest.digest, "listing": made.listing, "format": headers.FORMAT}
+    if complete(folder, made):
+        return
+    versions = publish.versions()
+    before = _read_mark(mark)
+    if not isinstance(before, dict) or {key: before.get(key) for key in facts} != facts:
+        explain(f"{made.manifest.folder}: nothing of this plan is here" + (", another plan's goes" if before else ""))
+        (folder / "dataset.json").unlink(missing_ok=True)
+        for name in ("parts", "shards"):
+            shutil.rmtree(folder / name)
+            (folder / name).mkdir()
+        write_whole(mark, json.dumps(facts | {"versions": versions}))
+    elif before.get("versions") != versions:
+        other = sorted(set(dict(before.get("versions") or {}).items()) ^ set(versions.items()))
+        warn(
+            f"{made.manifest.folder}: an earlier call began this with other versions "
+            f"({', '.join(f'{name} {version}' for name, version in other)}); its shards may differ in their last bits: "
+            f"remove {folder.name} to begin again"
+        )
+
+
+def _read_mark(mark: Path) -> Any:
+    try:
+        return json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # absent, or torn by a crash: not ours to carry on
+
+
+def complete(folder: Path, made: Plan) -> headers.Header | None:
+    """Header of a folder of this plan that lacks its final name alone: it is written after everything else."""
+    try:
+        header = headers.read(folder)
+    except ShardError:
+        return None
+    return header if (header.digest, header.listing) == (made.manifest.digest, made.listing) else None
+
+
+def missing(folder: Path, made: Plan, pool: Pool, explain: Tell) -> list[Task]:
+    """Tasks without a whole part of unchanged sources, in order."""
+    tasks = (*made.tasks, *made.watched)
+    reasons = {task.number: reason for task, reason in pool.run(parts.unusable, tasks, folder)}
+    for task in tasks:
+        explain(f"{task.file or task.split}: {reasons[task.number] or 'kept, its source files are as they were'}")
+    return [task for task in tasks if reasons[task.number]]
+
+
+def revive(folder: Path, made: Plan, finish: Sequence[work.Finish], pool: Pool, explain: Tell) -> None:
+    """Shards of an earlier call that would be made differently now go, and their parts come back.
+
+    A source that changed once shards were written changes the scale of all, or takes a recording from another shard.
+    """
+    stale = [task for task in finish if (folder / task.file).is_file() and not _made_of(folder, task)]
+    again = []
+    for task in stale:
+        explain(f"{task.file}: made anew, the scale or its items are others than when it was made")
+        (folder / task.file).unlink()
+        if sources.content(parts.part_path(folder, task.number)).xxh3_128 != task.part:
+            again.append(made.tasks[task.number])
+    for done, _ in pool.run(work.build_part, again, folder):
+        now = parts.read_summary(folder, done.number)
+        if now.part != finish[done.number].part:
+            raise CorpusError(
+                made.root,
+                f"a source file of {done.file} changed while it was read",
+                "files that stay as they are during a build",
+                "run the same command again",
+            )
+
+
+def _made_of(folder: Path, task: work.Finish) -> bool:
+    """Whether a finished shard is what the task would make now."""
+    try:
+        return parts.made_path(folder, task.number).read_text(encoding="ascii") == task.key
+    except (OSError, ValueError):
+        return False

@@ -1,7 +1,25 @@
-"""Files written whole or not at all."""
+"""Files read in blocks, and written whole or not at all."""
 
+import errno
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+
+def blocks(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
+    """All bytes of a file, some at a time.
+
+    OSError where it cannot be read or is a folder, a pipe or a device, on which a reader might wait for ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "a folder, pipe or device", str(path))
+        while block := os.read(handle, block_bytes):
+            yield block
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -27,7 +27,7 @@ DATA = {
     "at_data.stages.segments": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.mixtures": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.noise": {"at_data.recordings", "at_data.errors"},
-    "at_data.stages.noise_files": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
+    "at_data.stages.noise_files": {"at_data.recordings", "at_data.seeds", "at_data.errors", "at_data.files"},
     "at_data.stages.spectra": {"at_data.recordings", "at_data.errors"},
     "at_data.stages.selection": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.splits": {"at_data.stages.splits", "at_data.recordings", "at_data.seeds", "at_data.errors"},

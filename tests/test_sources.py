@@ -15,8 +15,9 @@ from conftest import write_noises
 from test_build import NOISE, rows, tree
 
 from at_data import manifest
-from at_data.build import build, publish
-from at_data.errors import ShardError
+from at_data.build import build, plan, publish
+from at_data.errors import CorpusError, ShardError
+from at_data.verify import verify
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_changed_file_invalidates_the_shard_that_holds_it_and_no_other(
     change(corpus / changed["path"])
     folder, reasons = explained(settings, corpus, tmp_path / "out")
     assert f"{changed['path']} changed" in reasons.pop(changed["shard"])
-    assert set(reasons.values()) == {"kept, its source files are as they were"}
+    assert set(reasons.values()) == {"its part is kept, its source files are as they were"}
     assert tree(folder) == tree(build(manifest.parse(settings, "here"), corpus, tmp_path / "second").folder)
     assert tree(folder) != tree(whole)
 
@@ -125,7 +126,7 @@ def test_times_and_folders_never_matter(corpus: Path, settings: dict[str, Any], 
     for path in moved.rglob("*.wav"):
         os.utime(path, (1, 1))
     _, reasons = explained(settings, moved, tmp_path / "out")
-    assert set(reasons.values()) == {"kept, its source files are as they were"}
+    assert set(reasons.values()) == {"its part is kept, its source files are as they were"}
     _, reasons = explained(settings, moved, tmp_path / "out")
     (said,) = reasons.values()
     assert said == "finished; 120 source files have the contents they had"
@@ -199,3 +200,66 @@ def test_a_file_two_tasks_saw_differently_ends_the_build(tmp_path: Path, setting
         build(made, tmp_path / "own", tmp_path / "out", progress=rewrite)
     built = build(made, tmp_path / "own", tmp_path / "out")
     assert tree(built.folder) == tree(build(made, tmp_path / "own", tmp_path / "fresh").folder)
+
+
+def test_a_pipe_among_the_files_is_waited_for_by_nobody(corpus: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    made = manifest.parse(settings, "here")
+    whole = build(made, corpus, tmp_path / "whole")
+    path = corpus / rows(whole.folder)[0]["path"]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ShardError, match=f"{path.name} changed .*; now absent"):
+        build(made, corpus, tmp_path / "whole")
+    built = build(made, corpus, tmp_path / "out", max_bad=0.5)
+    assert built.header.left_out == {"bad": 1}
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert build(made, corpus, tmp_path / "again", max_bad=0.5).header.left_out == {"bad": 1}
+
+
+def test_pipes_among_the_noise_are_waited_for_by_nobody(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
+    noises = write_noises(tmp_path / "MS-SNSD")
+    for name in ("Typing_2.wav", "Typing_3.wav"):
+        (noises / "noise_train" / name).unlink()
+        os.mkfifo(noises / "noise_train" / name)
+    made = plan(manifest.parse(settings | {"noise": NOISE}, "here"), digits, noises)
+    assert made.noise is not None
+    assert not made.noise.same
+
+
+def test_a_finished_shard_that_was_damaged_since_is_made_again(
+    corpus: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = build(manifest.parse(settings, "here"), corpus, tmp_path / "whole").folder
+    begin(settings, corpus, tmp_path / "out", "scale", 119)
+    damaged = max((tmp_path / "out").rglob("test-*.h5"))
+    content = bytearray(damaged.read_bytes())
+    content[-1000] ^= 1
+    damaged.write_bytes(content)
+    folder, reasons = explained(settings, corpus, tmp_path / "out")
+    assert reasons[f"shards/{damaged.name}"] == "made anew, it is not what it was when it was made"
+    assert tree(folder) == tree(whole)
+
+
+def test_what_is_held_out_and_cannot_be_compared_is_told(
+    corpus: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    held_out = rows(build(manifest.parse(settings, "here"), corpus, tmp_path / "words").folder)
+    path = next(row["path"] for row in held_out if row["split"] == "test")
+    (corpus / path).write_bytes(b"no audio")
+    inner = {"split": settings["split"], "target": "word", "part": "train", "bias": "none"}
+    settings |= {
+        "name": "voices",
+        "target": "speaker",
+        "nuisances": ["word"],
+        "subset": inner,
+        "split": {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2},
+        "shared": ["speaker"],
+    }
+    made = manifest.parse(settings, "here")
+    with pytest.raises(CorpusError, match="1 of 40 recordings are held out"):
+        build(made, corpus, tmp_path / "out")
+    built = build(made, corpus, tmp_path / "out", max_bad=0.1)
+    assert built.header.left_out == {"held out": 1}
+    assert "held out" not in built.header.recordings
+    assert verify(built.folder) == []

@@ -118,8 +118,8 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     train = (item for task, kept in pairs if task.split == "train" for item in kept)
     scale = publish.scale_of(train, made.manifest.scaling.kind)
     finish = publish.finish_tasks(made, sifted, scale, summaries[: len(made.tasks)])
-    earlier.revive(folder, made, finish, pool, explain)
-    hashes = _finish_shards(folder, finish, pool, progress)
+    there = earlier.revive(folder, made, finish, pool, explain)
+    hashes = _finish_shards(folder, finish, there, pool, progress)
     duplicates = _write_tables(folder, made, sifted, lines, contents)
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
     header = publish.header(made, sifted, hashes, scale, duplicates, files)
@@ -142,9 +142,11 @@ def _build_parts(
     return [parts.read_summary(folder, task.number) for task in (*made.tasks, *made.watched)]
 
 
-def _finish_shards(folder: Path, tasks: Sequence[work.Finish], pool: Pool, progress: Progress) -> list[str]:
+def _finish_shards(
+    folder: Path, tasks: Sequence[work.Finish], there: dict[int, str], pool: Pool, progress: Progress
+) -> list[str]:
     total = sum(len(task.rows) for task in tasks)
-    hashes = {task.number: shards.sha256(folder / task.file) for task in tasks if (folder / task.file).is_file()}
+    hashes = dict(there)
     done = sum(len(task.rows) for task in tasks if task.number in hashes)
     progress("scale", done, total, 0)
     for task, digest in pool.run(work.finish_shard, [task for task in tasks if task.number not in hashes], folder):

@@ -14,6 +14,7 @@ from at_data.recordings import Recording
 from at_data.stages import bias, noise, selection, splits
 
 UNLABELLED_KIND, NOISE_KIND, NOT_LISTED_KIND = "unlabelled", "unlabelled noise", "not listed"  # in the quarantine
+HELD_OUT_KIND = "held out"  # of no recording of the dataset: what could not be compared with it
 ADVICE = "label it as the corpus labels the others, or take it away"
 LIST_IT = "add it to the file that lists the split, and the new hash to the manifest"
 

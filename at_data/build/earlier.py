@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from at_data import headers
+from at_data import headers, shards
 from at_data.build import parts, publish, sources, work
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
@@ -101,19 +101,25 @@ def missing(folder: Path, made: Plan, pool: Pool, explain: Tell) -> list[Task]:
     tasks = (*made.tasks, *made.watched)
     reasons = {task.number: reason for task, reason in pool.run(parts.unusable, tasks, folder)}
     for task in tasks:
-        explain(f"{task.file or task.split}: {reasons[task.number] or 'kept, its source files are as they were'}")
+        reason = reasons[task.number] or "its part is kept, its source files are as they were"
+        explain(f"{task.file or task.split}: {reason}")
     return [task for task in tasks if reasons[task.number]]
 
 
-def revive(folder: Path, made: Plan, finish: Sequence[work.Finish], pool: Pool, explain: Tell) -> None:
-    """Shards of an earlier call that would be made differently now go, and their parts come back.
+def revive(folder: Path, made: Plan, finish: Sequence[work.Finish], pool: Pool, explain: Tell) -> dict[int, str]:
+    """SHA-256 of finished shards that stay; those that would be made differently now go, and their parts come back.
 
     A source that changed once shards were written changes the scale of all, or takes a recording from another shard.
     """
-    stale = [task for task in finish if (folder / task.file).is_file() and not _made_of(folder, task)]
-    again = []
-    for task in stale:
-        explain(f"{task.file}: made anew, the scale or its items are others than when it was made")
+    again, hashes = [], {}
+    for task in finish:
+        if not (folder / task.file).is_file():
+            continue
+        stale = _stale(folder, task)
+        if stale is None:
+            hashes[task.number] = parts.made_sha256(folder, task.number)
+            continue
+        explain(f"{task.file}: made anew, {stale}")
         (folder / task.file).unlink()
         if sources.content(parts.part_path(folder, task.number)).xxh3_128 != task.part:
             again.append(made.tasks[task.number])
@@ -126,11 +132,15 @@ def revive(folder: Path, made: Plan, finish: Sequence[work.Finish], pool: Pool, 
                 "files that stay as they are during a build",
                 "run the same command again",
             )
+    return hashes
 
 
-def _made_of(folder: Path, task: work.Finish) -> bool:
-    """Whether a finished shard is what the task would make now."""
+def _stale(folder: Path, task: work.Finish) -> str | None:
+    """Why a finished shard is not what the task would make now, in words; None where it is."""
     try:
-        return parts.made_path(folder, task.number).read_text(encoding="ascii") == task.key
+        key, sha256 = parts.made_path(folder, task.number).read_text(encoding="ascii").split()
     except (OSError, ValueError):
-        return False
+        return "nothing says what it was made of"
+    if key != task.key:
+        return "the scale or its items are others than when it was made"
+    return None if shards.sha256(folder / task.file) == sha256 else "it is not what it was when it was made"

@@ -94,8 +94,13 @@ def read_summary(folder: Path, number: int) -> Summary:
 
 
 def made_path(folder: Path, number: int) -> Path:
-    """Key of what a task's finished shard was made of: see `Finish.key`."""
+    """Key of what a task's finished shard was made of (`Finish.key`), and the SHA-256 it had."""
     return folder / "parts" / f"{number:05d}.made"
+
+
+def made_sha256(folder: Path, number: int) -> str:
+    """SHA-256 that a task's finished shard had when it was made."""
+    return made_path(folder, number).read_text(encoding="ascii").split()[1]
 
 
 def unusable(task: Task, folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The whole proof of a build: groups as planned, waveforms, near-duplicates and noise as used."""
+"""The whole proof of a build: groups, waveforms, near-duplicates and noise of what is held."""
 
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
@@ -6,15 +6,21 @@ from at_data.stages import bias, leaks
 
 
 def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
-    """Lines of the proof, for every two splits and every key."""
+    """Lines of the proof, for every two splits and every key.
+
+    Groups were proved when the build was planned, or it would not have begun; here they are those of what is left.
+    """
+    held = {item.recording.id: item.recording for kept in sifted.items for item in kept}
+    watched = [recording for task in made.watched for recording in task.recordings]
+    keys = dict.fromkeys(line.key for line in made.proof)
+    groups = leaks.prove([*held.values(), *watched], made.places, keys, made.manifest.shared)
     by_split: dict[str, set[str]] = {task.split: set() for task in made.tasks}
     for task, kept in zip(made.tasks, sifted.items, strict=True):
         by_split[task.split].update(sifted.waveforms[item.recording.id] for item in kept)
     if made.watched:
-        held_out = (recording.id for task in made.watched for recording in task.recordings)
-        by_split[leaks.HELD_OUT] = {sifted.waveforms[item] for item in held_out if item in sifted.waveforms}
+        by_split[leaks.HELD_OUT] = {sifted.waveforms[r.id] for r in watched if r.id in sifted.waveforms}
     rules = made.manifest.duplicates
-    proof = [*made.proof, *leaks.prove_disjoint(leaks.WAVEFORM, by_split, waived=rules.exact == "keep")]
+    proof = [*groups, *leaks.prove_disjoint(leaks.WAVEFORM, by_split, waived=rules.exact == "keep")]
     proof += leaks.prove_alike(sifted.near, made.places, by_split, waived=rules.near == "keep")
     if made.noise:
         same = made.noise.same

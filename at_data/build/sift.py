@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from at_data.build.chosen import HELD_OUT_KIND
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
 from at_data.build.work import Fingerprint, row_order
@@ -54,6 +55,9 @@ def sift(
     left_out: list[Mapping[str, str]] = [*plan.unlabelled, *(entry for summary in own for entry in summary.left_out)]
     places = plan.places
     refuse_too_bad(left_out, "bad", len(plan.recordings), max_bad, where)
+    unheard = _unheard(summaries[len(plan.tasks) :])
+    refuse_too_bad(unheard, HELD_OUT_KIND, sum(len(task.recordings) for task in plan.watched), max_bad, plan.root)
+    left_out += unheard
     waveforms = _waveforms(plan, summaries)
     rules = plan.manifest.duplicates
     same = {} if rules.exact == "keep" else leaks.shared_waveforms(waveforms, places)
@@ -72,6 +76,12 @@ def sift(
     used = {item: words[item] for item in waveforms}
     noises = {item: digest for summary in own for item, digest in summary.noises.items()}
     return Sifted(items, waveforms, used, noises, near, left_out)
+
+
+def _unheard(watched: Sequence[Summary]) -> list[dict[str, str]]:
+    """Recordings held out that could not be compared with those of the dataset."""
+    bad = (entry for summary in watched for entry in summary.left_out)
+    return [{**entry, "kind": HELD_OUT_KIND, "reason": f"not compared: {entry['reason']}"} for entry in bad]
 
 
 def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:

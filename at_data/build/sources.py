@@ -9,8 +9,8 @@ from typing import Literal
 import xxhash
 
 from at_data.errors import CorpusError, ShardError
+from at_data.files import blocks
 
-READ_BYTES = 1 << 20  # read at a time
 ABSENT = -1  # bytes of a file that is not there
 COLUMNS = ("source", "path", "bytes", "xxh3_128")
 
@@ -33,13 +33,12 @@ Contents = dict[Key, Content]
 
 
 def content(path: Path) -> Content:
-    """Content of a file; one that cannot be read counts as absent, as it does when it is decoded."""
+    """Content of a file; what cannot be read counts as absent, and so does a pipe or device, which nobody waits for."""
     digest, size_bytes = xxhash.xxh3_128(), 0
     try:
-        with path.open("rb", buffering=0) as file:
-            while block := file.read(READ_BYTES):
-                digest.update(block)
-                size_bytes += len(block)
+        for block in blocks(path):
+            digest.update(block)
+            size_bytes += len(block)
     except (OSError, ValueError):
         return Content(ABSENT, "")
     return Content(size_bytes, digest.hexdigest())

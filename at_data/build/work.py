@@ -129,7 +129,7 @@ def finish_shard(task: Finish, folder: Path) -> str:
         compression=task.compression,
     )
     # before the shard has its name: one that lacks its key, or has another, is made again
-    made_path(folder, task.number).write_text(task.key, encoding="ascii")
+    made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
     partial.replace(final)
     part_path(folder, task.number).unlink()
     return digest

@@ -1,4 +1,4 @@
-"""The proof that no group and no waveform stands in two splits."""
+"""The proof of what two splits share: groups, waveforms, near-duplicates, noise."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -63,11 +63,13 @@ def refuse(lines: Iterable[Line], where: object) -> None:
         for line in leaks
     )
     keys = ", ".join(dict.fromkeys(line.key for line in leaks))
+    of_noise = {NOISE, NOISE_WAVEFORM}.issuperset(line.key for line in leaks)
+    advice = f"split by {keys}, or, where that is meant, name {keys} under `shared`"
     raise ManifestError(
         where,
         f"splits that leak: {told}",
-        "no group in two splits, unless the manifest says so",
-        f"split by {keys}, or, where that is meant, name {keys} under `shared`",
+        "nothing in two splits that the manifest does not share",
+        "remove all but one copy of each noise" if of_noise else advice,
     )
 
 

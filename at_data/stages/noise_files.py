@@ -9,6 +9,7 @@ import xxhash
 
 from at_data import seeds
 from at_data.errors import ManifestError
+from at_data.files import blocks
 from at_data.recordings import Recording
 
 # One file of a type can only train, two can also test; from three on every split has its own.
@@ -29,9 +30,12 @@ def copies(root: Path, noises: Sequence[Recording]) -> dict[str, str]:
         first: dict[str, str] = {}
         for path in paths if len(paths) > 1 else ():
             with suppress(OSError):
-                digest = xxhash.xxh3_128_hexdigest((root / path).read_bytes())
-                if first.setdefault(digest, path) != path:
-                    same[path] = first[digest]
+                digest = xxhash.xxh3_128()
+                for block in blocks(root / path):
+                    digest.update(block)
+                found = digest.hexdigest()
+                if first.setdefault(found, path) != path:
+                    same[path] = first[found]
     return same
 
 

@@ -13,8 +13,8 @@ from at_data.stages.splits import Imported, kept_whole
 from at_data.verify.index import Index
 from at_data.verify.tables import PLANNED, Entry, Tables
 
-# Kinds of loss before anything was planned, and of noise files.
-UNPLANNED, NOISE = ("not listed", "unlabelled"), "unlabelled noise"
+UNPLANNED = ("not listed", "unlabelled")  # kinds of loss before anything was planned
+BESIDE = ("held out", "unlabelled noise")  # kinds of what is no recording of the dataset
 TWINS = ("duplicate", "near-duplicate")
 REASONS = ("keep", "balance", "subset", "bias", "noise")  # keys of the manifest that pass recordings over
 HASH_DIGITS = 32
@@ -60,7 +60,7 @@ def _splits(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
 
 
 def _quarantine(tables: Tables, index: Index, header: Header) -> Iterator[str]:
-    strange = {entry["kind"] for entry in tables.quarantine} - {*PLANNED, *UNPLANNED, NOISE}
+    strange = {entry["kind"] for entry in tables.quarantine} - {*PLANNED, *UNPLANNED, *BESIDE}
     if strange:
         yield f"{', '.join(sorted(strange))}: no kind of loss"
     counted = Counter(kind for kind, _ in {(entry["kind"], entry["recording"]) for entry in tables.quarantine})
@@ -68,7 +68,7 @@ def _quarantine(tables: Tables, index: Index, header: Header) -> Iterator[str]:
         yield f"holds {json.dumps(dict(sorted(counted.items())))}, the header says {json.dumps(header.left_out)}"
     for entry in tables.quarantine:
         # one mixture of several may be lost, and a noise may have the name of a recording
-        if entry["kind"] not in ("bad", NOISE) and entry["recording"] in index.recordings:
+        if entry["kind"] not in ("bad", *BESIDE) and entry["recording"] in index.recordings:
             yield f"{entry['recording']} is {entry['kind']}, and in the index"
             return
 
@@ -80,7 +80,7 @@ def _passed_over(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
     strange = {reason for _, reason in tables.passed_over} - set(REASONS)
     if strange:
         yield f"{', '.join(map(str, sorted(strange)))}: no key of a manifest that passes recordings over"
-    elsewhere = origins(index, made) | {e["recording"] for e in tables.quarantine if e["kind"] != NOISE}
+    elsewhere = origins(index, made) | {e["recording"] for e in tables.quarantine if e["kind"] not in BESIDE}
     both = sorted(elsewhere.intersection(ids))
     if both:
         yield f"{both[0]} is in the index or in the quarantine too"
@@ -98,7 +98,7 @@ def _accounts(tables: Tables, index: Index, header: Header, made: Manifest) -> I
     else:
         fates: dict[str, str] = {}
         for entry in tables.quarantine:
-            if entry["recording"] not in held and entry["kind"] != NOISE:
+            if entry["recording"] not in held and entry["kind"] not in BESIDE:
                 fates.setdefault(entry["recording"], entry["kind"])
         found += Counter(fates.values())
     if said != dict(found):

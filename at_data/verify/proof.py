@@ -21,7 +21,6 @@ def contradictions(folder: Path, tables: Tables, index: Index, made: Manifest) -
     said = cards.read_proof(folder)
     watched = any(leaks.HELD_OUT in line.splits for line in said) or len(tables.heard) > len(index.recordings)
     found = again(tables, index, made, watched=watched)
-    lost = len(tables.lost(index))
     beyond = [line for line in said if _beyond(line)]
     within = [line for line in said if not _beyond(line)]
     if [(line.splits, line.key) for line in within] != [(line.splits, line.key) for line in found]:
@@ -29,7 +28,7 @@ def contradictions(folder: Path, tables: Tables, index: Index, made: Manifest) -
     told = {(line.splits, line.key): line for line in within}
     for line in found:
         claimed = told.get((line.splits, line.key))
-        if claimed is not None and claimed != line and not _of_more(claimed, line, lost):
+        if claimed is not None and claimed != line:
             pair = " / ".join(line.splits)
             yield (
                 f"{pair}, {line.key}: says {claimed.shared} {claimed.verdict} ({_some(claimed)}), "
@@ -97,18 +96,6 @@ def _noises(index: Index, column: str) -> dict[str, set[str]]:
         if place in found and value is not None:
             found[place].add(value)
     return found
-
-
-def _of_more(said: leaks.Line, found: leaks.Line, lost: int) -> bool:
-    """Whether a line may be true of the recordings that were planned, though it is not of those that are left.
-
-    Attributes are compared before anything is read. Each recording that was lost since takes at most one value along.
-    """
-    if found.key in OF_SOUND or not lost:
-        return False
-    by_design = "shared by design" in (said.verdict, found.verdict) or said.shared == 0
-    examples = len(said.examples) == min(said.shared, leaks.EXAMPLES) and sorted(said.examples) == list(said.examples)
-    return found.shared <= said.shared <= found.shared + lost and by_design and examples and found.verdict != "LEAK"
 
 
 def _some(line: leaks.Line) -> str:

@@ -14,6 +14,7 @@ from at_data.build import parts, publish, work
 from at_data.build.estimate import stand_in
 from at_data.build.estimate.lengths import Lengths
 from at_data.build.plan import Plan, Task
+from at_data.build.pool import Pool
 from at_data.build.sift import Kept, Sifted
 from at_data.recordings import Recording
 from at_data.stages import spectra
@@ -43,14 +44,15 @@ def trial(made: Plan, lengths: Lengths) -> Trial:
     wanted = SAMPLE if made.manifest.store.compression == "none" else COMPRESSED
     sample = readable[:: max(1, len(readable) // wanted)][:wanted]
     tasks = _tasks(sample)
-    with TemporaryDirectory() as name:
+    # strangers' files are never decoded in this process
+    with TemporaryDirectory() as name, Pool(1) as pool:
         folder = Path(name)
         for inside in ("parts", "shards"):
             (folder / inside).mkdir()
-        _walk(made, tasks[:1], folder)  # what is loaded and planned at the first call
-        start = time.process_time()
-        summaries, stored, plain = _walk(made, tasks, folder)
-        took_s = time.process_time() - start
+        _walk(made, tasks[:1], folder, pool)  # what is loaded and planned at the first call
+        start = time.perf_counter()
+        summaries, stored, plain = _walk(made, tasks, folder, pool)
+        took_s = time.perf_counter() - start
     faint = sum(entry["kind"] == "dropped" for summary in summaries for entry in summary.left_out)
     return Trial(
         recordings=len(sample),
@@ -77,10 +79,10 @@ def _tasks(sample: Sequence[tuple[Task, Recording]]) -> list[Task]:
     ]
 
 
-def _walk(made: Plan, tasks: Sequence[Task], folder: Path) -> tuple[list[parts.Summary], int, int]:
+def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[list[parts.Summary], int, int]:
     """Summaries, bytes that the spectrograms take in shards, and bytes they are."""
-    for task in tasks:
-        work.build_part(task, folder)
+    for _ in pool.run(work.build_part, tasks, folder):
+        pass
     summaries = [parts.read_summary(folder, task.number) for task in tasks]
     some = replace(made, tasks=tuple(tasks), recordings=tuple(r for task in tasks for r in task.recordings))
     items = [
@@ -92,8 +94,7 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path) -> tuple[list[parts.S
     measured = [item for kept in items for item in kept]
     scale = publish.scale_of(measured, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
     stored = plain = 0
-    for finish in publish.finish_tasks(some, sifted, scale, summaries):
-        work.finish_shard(finish, folder)
+    for finish, _ in pool.run(work.finish_shard, publish.finish_tasks(some, sifted, scale, summaries), folder):
         stored += (folder / finish.file).stat().st_size - stand_in.bare_bytes(finish, folder)
         plain += len(finish.rows) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
     return summaries, stored, plain

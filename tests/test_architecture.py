@@ -291,7 +291,7 @@ def test_every_row_of_the_table_is_a_room_with_something_in_it() -> None:
 def test_every_module_belongs_to_a_row() -> None:
     folders = {
         "at_data.build",
-        "at_data.build.estimate",
+        "at_data.build.estimates",
         "at_data.cli",
         "at_data.corpora",
         "at_data.fetch",

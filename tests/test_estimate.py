@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from at_data import manifest
 from at_data.build import PARTIAL, build, estimate, plan
-from at_data.build.estimate import lengths, space, trial
+from at_data.build.estimates import lengths, space, trial
 from at_data.errors import ShardError
 
 Change = Callable[[dict[str, Any]], None]
@@ -130,7 +130,7 @@ def test_no_audio_is_decoded_unless_there_is_need_and_then_by_a_worker(
 
     monkeypatch.setattr("at_data.stages.audio.decode", decoded)
     assert estimate(plan(manifest.parse(settings, "here"), digits), timed=True).recordings_decoded > 0
-    monkeypatch.setattr("at_data.build.estimate.trial.trial", decoded)
+    monkeypatch.setattr(trial, "trial", decoded)
     found = estimate(plan(manifest.parse(settings, "here"), digits))
     assert found.core_s is None
     assert found.recordings_decoded == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from at_data import cards, headers, shards
 from at_data.build import earlier, parts, proof, publish, sources, tables, work
 from at_data.build.earlier import Tell
-from at_data.build.estimate import Estimate, estimate, space
+from at_data.build.estimates import Estimate, estimate, space
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from at_data.build import parts
-from at_data.build.estimate import lengths as headers
-from at_data.build.estimate import stand_in
+from at_data.build.estimates import lengths as headers
+from at_data.build.estimates import stand_in
 from at_data.build.plan import Plan
 from at_data.errors import ShardError
 from at_data.recordings import Recording, samples_in

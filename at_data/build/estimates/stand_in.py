@@ -9,7 +9,7 @@ import numpy as np
 
 from at_data import cards, headers, shards
 from at_data.build import publish, sources, tables
-from at_data.build.estimate.lengths import Lengths, items
+from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.parts import Row, Summary, record
 from at_data.build.plan import Plan, Task
 from at_data.build.sift import Kept, Sifted

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from at_data.build.estimate import lengths as headers
-from at_data.build.estimate import memory, space, stand_in, trial
+from at_data.build.estimates import lengths as headers
+from at_data.build.estimates import memory, space, stand_in, trial
 from at_data.build.plan import Plan
 
 Known = Literal["exact", "at most", "estimated"]

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data.build import parts, publish, work
-from at_data.build.estimate import stand_in
-from at_data.build.estimate.lengths import Lengths
+from at_data.build.estimates import stand_in
+from at_data.build.estimates.lengths import Lengths
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
 from at_data.build.sift import Kept, Sifted

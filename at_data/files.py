@@ -14,9 +14,11 @@ def blocks(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "a folder, pipe or device", str(path))
-        while block := os.read(handle, block_bytes):
+        # each read sets that much memory aside: for a short file that costs more than to read it
+        while block := os.read(handle, min(block_bytes, status.st_size + 1)):
             yield block
     finally:
         os.close(handle)

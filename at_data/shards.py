@@ -235,15 +235,6 @@ def open_dataset(folder: Path) -> Dataset:
     return Dataset(folder, headers.read(folder))
 
 
-def facts(path: Path) -> tuple[str, tuple[int, ...]]:
-    """Digest of the dataset a shard belongs to, and the shape of its items."""
-    with _open(path) as file, reading(path):
-        dataset = file.attrs["dataset"]
-        if not isinstance(dataset, str):
-            raise TypeError("the name of its dataset is no text")
-        return dataset, member(file, "x").shape
-
-
 def member(file: Any, name: str) -> Any:
     """Dataset of that name that lies in the very file; ValueError for any other: HDF5 follows links to any file."""
     *above, _ = name.split("/")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from at_data import cards, headers, shards
-from at_data.build import earlier, parts, proof, publish, sources, tables, work
+from at_data.build import earlier, kinds, parts, proof, publish, sources, tables, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
 from at_data.build.locks import locked
@@ -87,7 +87,7 @@ def build(
         if final.exists():
             return Built(final, earlier.same(final, made, pool, quick=quick, explain=explain), fresh=False)
         # known before anything is read, so told before anything is read
-        refuse_too_bad(made.unlabelled, "unlabelled", made.asked, max_bad, source)
+        refuse_too_bad(made.unlabelled, kinds.UNLABELLED, made.asked, max_bad, source)
         folder = out / (manifest.folder + PARTIAL)
         try:
             if not ignore_free_space:

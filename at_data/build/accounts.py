@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from at_data.build.chosen import HELD_OUT_KIND, NOISE_KIND
+from at_data.build import kinds
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
 from at_data.stages import mixtures, noise
@@ -22,7 +22,7 @@ def accounts(plan: Plan, sifted: Sifted) -> dict[str, int]:
     fates: dict[str, str] = {}
     for entry in sifted.left_out:
         origin = origins.get(entry["recording"], entry["recording"])
-        if origin not in held and entry["kind"] not in (HELD_OUT_KIND, NOISE_KIND):
+        if origin not in held and entry["kind"] not in kinds.BESIDE:
             fates.setdefault(origin, entry["kind"])
     counted = Counter(fates.values())
     counted.update({reason: len(items) for reason, items in plan.passed_over.items()})

@@ -8,13 +8,12 @@ from typing import Literal
 from unicodedata import category
 
 from at_data import corpora
+from at_data.build import kinds
 from at_data.errors import CorpusError, ManifestError
 from at_data.manifest import Manifest, Subset
 from at_data.recordings import Recording
 from at_data.stages import bias, noise, selection, splits
 
-UNLABELLED_KIND, NOISE_KIND, NOT_LISTED_KIND = "unlabelled", "unlabelled noise", "not listed"  # in the quarantine
-HELD_OUT_KIND = "held out"  # of no recording of the dataset: what could not be compared with it
 ADVICE = "label it as the corpus labels the others, or take it away"
 LIST_IT = "add it to the file that lists the split, and the new hash to the manifest"
 
@@ -84,7 +83,7 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
         recordings = _inside(kept.recordings, manifest.split, reasons, not_listed)
     if not recordings:
         raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
-    found = unlabelled(reasons, UNLABELLED_KIND) + unlabelled(not_listed, NOT_LISTED_KIND, LIST_IT)
+    found = unlabelled(reasons, kinds.UNLABELLED) + unlabelled(not_listed, kinds.NOT_LISTED, LIST_IT)
     passed_over = {key: items for key, items in passed_over.items() if items}
     return Chosen(recordings, found, asked, len(roll), passed_over, held_out)
 

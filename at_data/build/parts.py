@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt32
 
-from at_data.build import sources
+from at_data.build import kinds, sources
 from at_data.build.plan import Task
 
 
@@ -46,7 +46,7 @@ class Summary:
     @property
     def bad(self) -> int:
         """Recordings that could not be used, in part or at all; those the manifest drops are not among them."""
-        return len({entry["recording"] for entry in self.left_out if entry["kind"] == "bad"})
+        return len({entry["recording"] for entry in self.left_out if entry["kind"] == kinds.BAD})
 
 
 def part_path(folder: Path, number: int) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 from at_data import corpora, seeds, shards
-from at_data.build.chosen import NOISE_KIND, chosen, left_over, listed, unlabelled
+from at_data.build import kinds
+from at_data.build.chosen import chosen, left_over, listed, unlabelled
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
@@ -230,7 +231,7 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
     by_split = noise_files.divide(kept.recordings, shares.valid, shares.test, manifest.seed, label, same)
     reasons = {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
     pool = NoisePool(root, {name: tuple(files) for name, files in by_split.items()}, same)
-    return pool, unlabelled(reasons, NOISE_KIND)
+    return pool, unlabelled(reasons, kinds.NOISE)
 
 
 def _tasks(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from at_data.build.chosen import HELD_OUT_KIND
+from at_data.build import kinds
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
 from at_data.build.work import Fingerprint, row_order
@@ -54,18 +54,18 @@ def sift(
     own = summaries[: len(plan.tasks)]
     left_out: list[Mapping[str, str]] = [*plan.unlabelled, *(entry for summary in own for entry in summary.left_out)]
     places = plan.places
-    refuse_too_bad(left_out, "bad", len(plan.recordings), max_bad, where)
+    refuse_too_bad(left_out, kinds.BAD, len(plan.recordings), max_bad, where)
     unheard = _unheard(summaries[len(plan.tasks) :])
-    refuse_too_bad(unheard, HELD_OUT_KIND, sum(len(task.recordings) for task in plan.watched), max_bad, plan.root)
+    refuse_too_bad(unheard, kinds.HELD_OUT, sum(len(task.recordings) for task in plan.watched), max_bad, plan.root)
     left_out += unheard
     waveforms = _waveforms(plan, summaries)
     rules = plan.manifest.duplicates
     same = {} if rules.exact == "keep" else leaks.shared_waveforms(waveforms, places)
     _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
-    left_out += _entries(places, same, "duplicate", "same waveform as")
+    left_out += _entries(places, same, kinds.DUPLICATE, "same waveform as")
     alike, near = _near(places, rules.near, {item: words[item] for item in sorted(waveforms) if item not in same})
     _refuse_duplicates(plan, alike, rules.near, "near", "nearly the same sound as")
-    left_out += _entries(places, alike, "near-duplicate", "nearly the same sound as")
+    left_out += _entries(places, alike, kinds.NEAR_DUPLICATE, "nearly the same sound as")
     dropped = {**same, **alike}
     items = []
     for task, summary in zip(plan.tasks, own, strict=True):
@@ -81,7 +81,7 @@ def sift(
 def _unheard(watched: Sequence[Summary]) -> list[dict[str, str]]:
     """Recordings held out that could not be compared with those of the dataset."""
     bad = (entry for summary in watched for entry in summary.left_out)
-    return [{**entry, "kind": HELD_OUT_KIND, "reason": f"not compared: {entry['reason']}"} for entry in bad]
+    return [{**entry, "kind": kinds.HELD_OUT, "reason": f"not compared: {entry['reason']}"} for entry in bad]
 
 
 def _waveforms(plan: Plan, summaries: Sequence[Summary]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import xxhash
 from jaxtyping import Float, Float32, Int64, UInt32
 
 from at_data import seeds, shards
-from at_data.build import journal
+from at_data.build import journal, kinds
 from at_data.build.parts import Row, Summary, made_path, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.build.sources import Content, Contents, content
@@ -155,7 +155,7 @@ def items(
     cut = [] if faint else segments.cut(recording, resampled, settings.segment, rate, settings.seed)
     if not cut:
         reason = faint or f"shorter than {settings.segment.length_s:g} s"
-        notes.left_out.append({"id": recording.id, "recording": recording.id, "kind": "dropped", "reason": reason})
+        notes.left_out.append({"id": recording.id, "recording": recording.id, "kind": kinds.DROPPED, "reason": reason})
     for piece in cut:
         for segment in _noisy(task, settings.noise, piece, notes) if settings.noise != "none" else (piece,):
             yield segment, spectra.magnitude(segment.samples, settings.stft, rate)
@@ -255,4 +255,4 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frame
 
 def _bad(item: str, recording: Recording, error: AudioError) -> dict[str, str]:
     reason = f"{error.came}; expected {error.expected}"
-    return {"id": item, "recording": recording.id, "kind": "bad", "reason": reason, "todo": error.todo}
+    return {"id": item, "recording": recording.id, "kind": kinds.BAD, "reason": reason, "todo": error.todo}

@@ -1,5 +1,6 @@
 """What `at-prepare plan` says."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ def facts(made: "Plan", found: "Estimate") -> dict[str, Any]:
         "shape": list(made.shape),
         "shards": len(made.tasks),
         **asdict(found),
-        "unlabelled": len(made.unlabelled),
+        "left_out": _left_out(made),
         "warnings": list(made.warnings),
         "leaks": [asdict(line) for line in made.proof],
     }
@@ -27,7 +28,7 @@ def facts(made: "Plan", found: "Estimate") -> dict[str, Any]:
 def text(made: "Plan", found: "Estimate") -> str:
     """The same for people, in lines."""
     classes = len(made.attributes[made.manifest.target])
-    unlabelled = f"; unlabelled, left out: {len(made.unlabelled)}" if made.unlabelled else ""
+    lost = ", ".join(f"{count} {kind}" for kind, count in _left_out(made).items())
     size = " x ".join(map(str, made.shape))
     splits = (
         f"{split} {count} ({found.hours_by_split[split]:.2f} h)"
@@ -36,7 +37,9 @@ def text(made: "Plan", found: "Estimate") -> str:
     )
     lines = [
         f"{made.manifest.folder}: {len(made.recordings)} recordings, {classes} classes",
-        "  recordings: " + ", ".join(f"{split} {count}" for split, count in _by_split(made).items()) + unlabelled,
+        "  recordings: "
+        + ", ".join(f"{split} {count}" for split, count in _by_split(made).items())
+        + (f"; left out: {lost}" if lost else ""),
         f"  items, {_known(found)}: " + ", ".join(splits),
         f"  {found.items} items of {size} in {len(made.tasks)} shards, {_size(found.data_bytes)} with all tables",
         f"  disk: {_size(found.needed_disk_bytes)} at most while it is built" + _free(found),
@@ -65,6 +68,11 @@ def _free(found: "Estimate") -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:,.0f} MB" if count < 1e10 else f"{count / 1e9:,.1f} GB"  # noqa: PLR2004
+
+
+def _left_out(made: "Plan") -> dict[str, int]:
+    """What is left out before anything is read, by kind."""
+    return dict(sorted(Counter(entry["kind"] for entry in made.unlabelled).items()))
 
 
 def _by_split(made: "Plan") -> dict[str, int]:

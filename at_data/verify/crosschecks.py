@@ -5,17 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from at_data.build import sources
+from at_data.build import kinds, sources
 from at_data.headers import Header
 from at_data.manifest import Manifest
 from at_data.stages import leaks, mixtures, noise
 from at_data.stages.splits import Imported, kept_whole
 from at_data.verify.index import Index
-from at_data.verify.tables import PLANNED, Entry, Tables
+from at_data.verify.tables import Entry, Tables
 
-UNPLANNED = ("not listed", "unlabelled")  # kinds of loss before anything was planned
-BESIDE = ("held out", "unlabelled noise")  # kinds of what is no recording of the dataset
-TWINS = ("duplicate", "near-duplicate")
+TWINS = (kinds.DUPLICATE, kinds.NEAR_DUPLICATE)
 REASONS = ("keep", "balance", "subset", "bias", "noise")  # keys of the manifest that pass recordings over
 HASH_DIGITS = 32
 MOST_WORDS = 512  # of one fingerprint
@@ -60,7 +58,7 @@ def _splits(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
 
 
 def _quarantine(tables: Tables, index: Index, header: Header) -> Iterator[str]:
-    strange = {entry["kind"] for entry in tables.quarantine} - {*PLANNED, *UNPLANNED, *BESIDE}
+    strange = {entry["kind"] for entry in tables.quarantine} - {*kinds.PLANNED, *kinds.UNPLANNED, *kinds.BESIDE}
     if strange:
         yield f"{', '.join(sorted(strange))}: no kind of loss"
     counted = Counter(kind for kind, _ in {(entry["kind"], entry["recording"]) for entry in tables.quarantine})
@@ -68,7 +66,7 @@ def _quarantine(tables: Tables, index: Index, header: Header) -> Iterator[str]:
         yield f"holds {json.dumps(dict(sorted(counted.items())))}, the header says {json.dumps(header.left_out)}"
     for entry in tables.quarantine:
         # one mixture of several may be lost, and a noise may have the name of a recording
-        if entry["kind"] not in ("bad", *BESIDE) and entry["recording"] in index.recordings:
+        if entry["kind"] not in (kinds.BAD, *kinds.BESIDE) and entry["recording"] in index.recordings:
             yield f"{entry['recording']} is {entry['kind']}, and in the index"
             return
 
@@ -80,7 +78,7 @@ def _passed_over(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
     strange = {reason for _, reason in tables.passed_over} - set(REASONS)
     if strange:
         yield f"{', '.join(map(str, sorted(strange)))}: no key of a manifest that passes recordings over"
-    elsewhere = origins(index, made) | {e["recording"] for e in tables.quarantine if e["kind"] not in BESIDE}
+    elsewhere = origins(index, made) | {e["recording"] for e in tables.quarantine if e["kind"] not in kinds.BESIDE}
     both = sorted(elsewhere.intersection(ids))
     if both:
         yield f"{both[0]} is in the index or in the quarantine too"
@@ -92,13 +90,13 @@ def _accounts(tables: Tables, index: Index, header: Header, made: Manifest) -> I
     found = Counter(reason for _, reason in tables.passed_over) + Counter({"held": len(held)})
     said = {key: count for key, count in header.recordings.items() if key != "listed"}
     if isinstance(made.noise, noise.Task):  # of which speech a lost mixture was made, no table says
-        said = {key: count for key, count in said.items() if key not in PLANNED}
-        away = {(entry["kind"], entry["recording"]) for entry in tables.quarantine if entry["kind"] in UNPLANNED}
+        said = {key: count for key, count in said.items() if key not in kinds.PLANNED}
+        away = {(entry["kind"], entry["recording"]) for entry in tables.quarantine if entry["kind"] in kinds.UNPLANNED}
         found += Counter(kind for kind, _ in away)
     else:
         fates: dict[str, str] = {}
         for entry in tables.quarantine:
-            if entry["recording"] not in held and entry["kind"] not in BESIDE:
+            if entry["recording"] not in held and entry["kind"] not in kinds.BESIDE:
                 fates.setdefault(entry["recording"], entry["kind"])
         found += Counter(fates.values())
     if said != dict(found):
@@ -127,7 +125,7 @@ def _duplicates(tables: Tables, index: Index, header: Header, made: Manifest) ->
     missing = sorted(_twins(index) - listed)
     if missing:
         yield f"{missing[0]} is not in it, though another file has its waveform"
-    exact = {entry["recording"] for entry in tables.quarantine if entry["kind"] == "duplicate"}
+    exact = {entry["recording"] for entry in tables.quarantine if entry["kind"] == kinds.DUPLICATE}
     # a mixture has the waveform of its speech, and what a subset gave up may have its twin in what is held out
     if not isinstance(made.noise, noise.Task) and made.subset == "none" and not exact <= listed:
         yield f"{min(exact - listed)} is not in it, though it was left out as a duplicate"

@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from at_data.build import sources
+from at_data.build import kinds, sources
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.verify.files import as_json
 from at_data.verify.index import Index
-
-PLANNED = ("bad", "dropped", "duplicate", "near-duplicate")  # kinds of loss of what was to become an item
 
 HEARD = {"recording": pa.string(), "split": pa.string(), "waveform": pa.string(), "words": pa.binary()}
 
@@ -44,7 +42,7 @@ class Tables:
 
     def lost(self, index: Index) -> set[str]:
         """Recordings that were planned and of which no item came: no table says what they were."""
-        return {e["recording"] for e in self.quarantine if e["kind"] in PLANNED} - index.recordings.keys()
+        return {e["recording"] for e in self.quarantine if e["kind"] in kinds.PLANNED} - index.recordings.keys()
 
 
 def read(folder: Path, header: Header) -> Tables:

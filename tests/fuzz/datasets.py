@@ -26,10 +26,6 @@ def read_all(folder: Path) -> None:
     """Everything that training and `verify` read of a dataset."""
     dataset = shards.open_dataset(folder)
     assert headers.content(dataset.header)
-    for shard in dataset.header.shards:
-        belongs, shape = shards.facts(folder / shard.file)
-        assert isinstance(belongs, str)
-        assert isinstance(shape, tuple)
     for name in dataset.splits:
         reader = dataset.split(name)
         assert len(reader.ids) == len(reader) == len(reader.waveforms)

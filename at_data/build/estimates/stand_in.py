@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data import cards, headers, shards
-from at_data.build import publish, sources, tables
+from at_data.build import kinds, publish, sources, tables
 from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.parts import Row, Summary, record
 from at_data.build.plan import Plan, Task
@@ -20,7 +20,7 @@ from at_data.stages import fingerprints, leaks, noise, segments, spectra
 ROWS = 20_000  # items that stand in for a larger plan's
 HASH_BYTES = 16
 COMPRESSED = 0.65  # of random words are left of real ones: 0.45 to 0.87 in five corpora
-UNREADABLE = {"kind": "bad", "reason": "cannot be decoded; expected an undamaged audio file", "todo": "restore it"}
+UNREADABLE = {"kind": kinds.BAD, "reason": "cannot be decoded; expected an undamaged audio file", "todo": "restore it"}
 BY_ROW = ("fingerprints.parquet", "index.parquet", "sources.csv", "splits.csv")  # the others grow with other things
 
 
@@ -180,7 +180,7 @@ def _left_out(made: Plan, lengths: Lengths) -> list[Mapping[str, str]]:
         if recording.id in lengths.lost:
             entries.append(named | UNREADABLE)
         elif not items(made, lengths, recording):
-            entries.append(named | {"kind": "dropped", "reason": short})
+            entries.append(named | {"kind": kinds.DROPPED, "reason": short})
     return entries
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from at_data.build import parts, publish, work
+from at_data.build import kinds, parts, publish, work
 from at_data.build.estimates import stand_in
 from at_data.build.estimates.lengths import Lengths
 from at_data.build.plan import Plan, Task
@@ -53,7 +53,7 @@ def trial(made: Plan, lengths: Lengths) -> Trial:
         start = time.perf_counter()
         summaries, stored, plain = _walk(made, tasks, folder, pool)
         took_s = time.perf_counter() - start
-    faint = sum(entry["kind"] == "dropped" for summary in summaries for entry in summary.left_out)
+    faint = sum(entry["kind"] == kinds.DROPPED for summary in summaries for entry in summary.left_out)
     return Trial(
         recordings=len(sample),
         kept=1 - faint / max(1, len(sample)),

@@ -9,6 +9,7 @@ from at_data import cards, headers, shards
 from at_data.build import earlier, kinds, parts, proof, publish, sources, tables, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
+from at_data.build.finish import Finish, finish_shard
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
@@ -143,13 +144,13 @@ def _build_parts(
 
 
 def _finish_shards(
-    folder: Path, tasks: Sequence[work.Finish], there: dict[int, str], pool: Pool, progress: Progress
+    folder: Path, tasks: Sequence[Finish], there: dict[int, str], pool: Pool, progress: Progress
 ) -> list[str]:
     total = sum(len(task.rows) for task in tasks)
     hashes = dict(there)
     done = sum(len(task.rows) for task in tasks if task.number in hashes)
     progress("scale", done, total, 0)
-    for task, digest in pool.run(work.finish_shard, [task for task in tasks if task.number not in hashes], folder):
+    for task, digest in pool.run(finish_shard, [task for task in tasks if task.number not in hashes], folder):
         hashes[task.number] = digest
         done += len(task.rows)
         progress("scale", done, total, 0)

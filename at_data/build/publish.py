@@ -11,10 +11,10 @@ from jaxtyping import Int64
 
 from at_data import headers, shards
 from at_data.build.accounts import accounts
+from at_data.build.finish import Finish
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
 from at_data.build.sift import Kept, Sifted
-from at_data.build.work import Finish
 from at_data.stages import bias, spectra
 
 LIBRARIES = ("h5py", "numpy", "pyarrow", "scipy", "soundfile", "soxr")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from at_data.build import kinds
+from at_data.build.finish import row_order
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
-from at_data.build.work import Fingerprint, row_order
+from at_data.build.work import Fingerprint
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 from at_data.stages import duplicates, leaks

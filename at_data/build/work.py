@@ -1,4 +1,4 @@
-"""One shard: a task in, a file and numbers out. Runs in any process, on any machine, with the same bytes."""
+"""The spectrograms of one shard, not yet scaled: a task in, a part file and numbers out, the same bytes everywhere."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,18 +8,17 @@ from types import MappingProxyType
 
 import numpy as np
 import xxhash
-from jaxtyping import Float, Float32, Int64, UInt32
+from jaxtyping import Float, Float32, UInt32
 
-from at_data import seeds, shards
+from at_data import seeds
 from at_data.build import journal, kinds
-from at_data.build.parts import Row, Summary, made_path, part_path, record, words_path, write_summary
+from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.build.sources import Content, Contents, content
 from at_data.errors import AudioError, CorpusError
 from at_data.recordings import Recording, Segment
 from at_data.stages import audio, fingerprints, mixtures, noise, quiet, segments, spectra
 
-BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
 REDRAWS = 16  # placements tried before a noise is called silent
 NOISE_BYTES = 64 << 20  # noise waveforms a worker keeps
 
@@ -80,64 +79,6 @@ def _write_words(path: Path, fingerprints: Iterable[Fingerprint]) -> str:
     data = b"".join(words.astype("<u4", copy=False).tobytes() for words in fingerprints)
     path.write_bytes(data)
     return xxhash.xxh3_128_hexdigest(data)
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What turns a part into its shard: rows to take in order, their columns and ids, and the scale of all."""
-
-    number: int
-    file: str
-    rows: Int64[np.ndarray, "items"]
-    columns: dict[str, Int64[np.ndarray, "items"]]
-    ids: list[str]
-    waveforms: list[str]
-    scale: spectra.Scale
-    digest: str
-    target: str
-    dtype: str
-    compression: str
-    shape: tuple[int, int]
-    part: str
-    """Hash of the part."""
-
-    @property
-    def key(self) -> str:
-        """Hash of everything the shard is made of: a finished shard of another key is stale."""
-        digest = xxhash.xxh3_128(self.rows.tobytes())
-        for name, codes in sorted(self.columns.items()):
-            digest.update(name.encode() + b"\0" + codes.tobytes())
-        settings = (self.digest, self.target, self.dtype, self.compression, self.shape, self.part)
-        digest.update(repr((self.ids, self.waveforms, self.scale.mean, self.scale.std, settings)).encode())
-        return digest.hexdigest()
-
-
-def finish_shard(task: Finish, folder: Path) -> str:
-    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
-    final = folder / task.file
-    partial = final.with_suffix(".h5.partial")
-    digest = shards.write_shard(
-        partial,
-        task.digest,
-        _scaled(task, part_path(folder, task.number)),
-        (len(task.rows), *task.shape),
-        task.columns,
-        task.ids,
-        task.waveforms,
-        target=task.target,
-        dtype=task.dtype,
-        compression=task.compression,
-    )
-    # before the shard has its name: one that lacks its key, or has another, is made again
-    made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
-    partial.replace(final)
-    part_path(folder, task.number).unlink()
-    return digest
-
-
-def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
-    """Seeded order of a shard's rows, so that segments of one recording do not stand in a row."""
-    return seeds.generator(seed, "rows", file).permutation(rows).astype(np.int64)
 
 
 def items(
@@ -242,15 +183,6 @@ def _noise(root: Path, recording: Recording, settings: audio.Audio) -> _Noise:
         raise CorpusError(
             root / recording.path, error.came, error.expected, "mend or remove this noise file"
         ) from error
-
-
-def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frames bins"]]:
-    if not len(task.rows):
-        return
-    raw = np.memmap(part, np.float32, "r").reshape(-1, *task.shape)
-    for start in range(0, len(task.rows), BLOCK):
-        block = np.asarray(raw[task.rows[start : start + BLOCK]])
-        yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)
 
 
 def _bad(item: str, recording: Recording, error: AudioError) -> dict[str, str]:

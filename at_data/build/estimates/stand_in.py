@@ -10,10 +10,10 @@ import numpy as np
 from at_data import cards, headers, shards
 from at_data.build import kinds, publish, sources, tables
 from at_data.build.estimates.lengths import Lengths, items
+from at_data.build.finish import Finish, row_order
 from at_data.build.parts import Row, Summary, record
 from at_data.build.plan import Plan, Task
 from at_data.build.sift import Kept, Sifted
-from at_data.build.work import Finish, row_order
 from at_data.recordings import Recording, samples_in
 from at_data.stages import fingerprints, leaks, noise, segments, spectra
 

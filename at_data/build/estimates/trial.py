@@ -13,6 +13,7 @@ import numpy as np
 from at_data.build import kinds, parts, publish, work
 from at_data.build.estimates import stand_in
 from at_data.build.estimates.lengths import Lengths
+from at_data.build.finish import finish_shard
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
 from at_data.build.sift import Kept, Sifted
@@ -94,7 +95,7 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     measured = [item for kept in items for item in kept]
     scale = publish.scale_of(measured, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
     stored = plain = 0
-    for finish, _ in pool.run(work.finish_shard, publish.finish_tasks(some, sifted, scale, summaries), folder):
+    for finish, _ in pool.run(finish_shard, publish.finish_tasks(some, sifted, scale, summaries), folder):
         stored += (folder / finish.file).stat().st_size - stand_in.bare_bytes(finish, folder)
         plain += len(finish.rows) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
     return summaries, stored, plain

@@ -1,0 +1,82 @@
+"""A part file -> its shard: rows in their final order, scaled, in the stored type."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from jaxtyping import Float, Int64
+
+from at_data import seeds, shards
+from at_data.build.parts import made_path, part_path
+from at_data.stages import spectra
+
+BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What turns a part into its shard: rows to take in order, their columns and ids, and the scale of all."""
+
+    number: int
+    file: str
+    rows: Int64[np.ndarray, "items"]
+    columns: dict[str, Int64[np.ndarray, "items"]]
+    ids: list[str]
+    waveforms: list[str]
+    scale: spectra.Scale
+    digest: str
+    target: str
+    dtype: str
+    compression: str
+    shape: tuple[int, int]
+    part: str
+    """Hash of the part."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the shard is made of: a finished shard of another key is stale."""
+        digest = xxhash.xxh3_128(self.rows.tobytes())
+        for name, codes in sorted(self.columns.items()):
+            digest.update(name.encode() + b"\0" + codes.tobytes())
+        settings = (self.digest, self.target, self.dtype, self.compression, self.shape, self.part)
+        digest.update(repr((self.ids, self.waveforms, self.scale.mean, self.scale.std, settings)).encode())
+        return digest.hexdigest()
+
+
+def finish_shard(task: Finish, folder: Path) -> str:
+    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
+    final = folder / task.file
+    partial = final.with_suffix(".h5.partial")
+    digest = shards.write_shard(
+        partial,
+        task.digest,
+        _scaled(task, part_path(folder, task.number)),
+        (len(task.rows), *task.shape),
+        task.columns,
+        task.ids,
+        task.waveforms,
+        target=task.target,
+        dtype=task.dtype,
+        compression=task.compression,
+    )
+    # before the shard has its name: one that lacks its key, or has another, is made again
+    made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
+    partial.replace(final)
+    part_path(folder, task.number).unlink()
+    return digest
+
+
+def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
+    """Seeded order of a shard's rows, so that segments of one recording do not stand in a row."""
+    return seeds.generator(seed, "rows", file).permutation(rows).astype(np.int64)
+
+
+def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frames bins"]]:
+    if not len(task.rows):
+        return
+    raw = np.memmap(part, np.float32, "r").reshape(-1, *task.shape)
+    for start in range(0, len(task.rows), BLOCK):
+        block = np.asarray(raw[task.rows[start : start + BLOCK]])
+        yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)

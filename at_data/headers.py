@@ -71,6 +71,7 @@ class Header(BaseModel):
     bins: Annotated[int, Field(gt=0, le=MOST_BINS)]
     dtype: Literal["float16", "float32"]
     compression: Literal["none", "zstd", "lz4"]
+    padding: Literal["stored", "implicit"]
     scaling: MeasuredScale
     counts: dict[str, int]
     class_counts: dict[str, dict[str, int]]

@@ -56,11 +56,12 @@ class Subset(_Settings):
 
 
 class Store(_Settings):
-    """How items lie on disk."""
+    """How items lie on disk: `implicit` padding keeps the real frames of each alone, and reads give the same."""
 
     dtype: Literal["float16", "float32"]
     recordings_per_shard: PositiveInt
     compression: Literal["none", "zstd", "lz4"]
+    padding: Literal["stored", "implicit"]
 
 
 Rule = Literal["drop", "fail", "keep"]

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
 from at_data.errors import ManifestError
-from at_data.stages.spectra import Scale, Scaling, Stft, Sums, magnitude, measure, scale, scale_of, shape
+from at_data.stages.spectra import Scale, Scaling, Stft, Sums, excerpt, magnitude, measure, scale, scale_of, shape
 
 RATE_HZ = 16_000
 WINDOW, HOP = 256, 128
@@ -212,3 +212,32 @@ def test_no_values_cannot_be_scaled():
 def test_scaling_is_subtraction_then_division():
     scaled = scale(np.array([1.0, 3.0, 5.0], np.float32), Scale(3.0, 2.0))
     np.testing.assert_array_equal(scaled, np.array([-1.0, 0.0, 1.0], np.float32))
+
+
+@given(
+    st.integers(1, 20_000),
+    st.integers(0, 150),
+    st.integers(1, 12_000),
+    st.integers(0, 5_000),
+    st.sampled_from([(256, 128), (512, 128), (256, 256), (255, 64), (200, 150)]),
+)
+def test_an_excerpt_has_the_bits_of_a_transform_of_its_own(recorded, hops, length, before, windows):
+    """Segments anywhere in a recording, with silence before and after, at any phase of the frames."""
+    how = settings("hamming", *windows)
+    recording = np.random.default_rng(recorded).normal(0, 0.1, recorded).astype(np.float32)
+    start = min(recorded - 1, hops * windows[1])
+    heard = recording[start : start + max(1, length - before)]
+    for placed in (before, before // windows[1] * windows[1], 0):
+        samples = np.zeros(max(length, placed + heard.size), np.float32)
+        samples[placed : placed + heard.size] = heard
+        whole, content = magnitude(recording, how, RATE_HZ), (placed, placed + heard.size)
+        found = excerpt(whole, recorded, samples, start, content, how, RATE_HZ)
+        np.testing.assert_array_equal(found.view(np.uint32), magnitude(samples, how, RATE_HZ).view(np.uint32))
+
+
+def test_some_frames_have_the_bits_they_have_among_all():
+    samples = noise()
+    whole = magnitude(samples, settings(), RATE_HZ)
+    for some in (range(3), range(5, 6), range(40, 71), range(len(whole) - 2, len(whole))):
+        found = magnitude(samples, settings(), RATE_HZ, some)
+        np.testing.assert_array_equal(found.view(np.uint32), whole[some.start : some.stop].view(np.uint32))

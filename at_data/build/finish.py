@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import xxhash
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 
 from at_data import seeds, shards
+from at_data.build import stopwatch
 from at_data.build.parts import made_path, part_path
 from at_data.stages import spectra
 
@@ -30,6 +31,7 @@ class Finish:
     target: str
     dtype: str
     compression: str
+    padding: str
     shape: tuple[int, int]
     part: str
     """Hash of the part."""
@@ -40,7 +42,7 @@ class Finish:
         digest = xxhash.xxh3_128(self.rows.tobytes())
         for name, codes in sorted(self.columns.items()):
             digest.update(name.encode() + b"\0" + codes.tobytes())
-        settings = (self.digest, self.target, self.dtype, self.compression, self.shape, self.part)
+        settings = (self.digest, self.target, self.dtype, self.compression, self.padding, self.shape, self.part)
         digest.update(repr((self.ids, self.waveforms, self.scale.mean, self.scale.std, settings)).encode())
         return digest.hexdigest()
 
@@ -49,10 +51,12 @@ def finish_shard(task: Finish, folder: Path) -> str:
     """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
     final = folder / task.file
     partial = final.with_suffix(".h5.partial")
+    part = part_path(folder, task.number)
+    real = _real(task, part) if task.padding == "implicit" else None
     digest = shards.write_shard(
         partial,
         task.digest,
-        _scaled(task, part_path(folder, task.number)),
+        _scaled(task, part, real),
         (len(task.rows), *task.shape),
         task.columns,
         task.ids,
@@ -60,11 +64,13 @@ def finish_shard(task: Finish, folder: Path) -> str:
         target=task.target,
         dtype=task.dtype,
         compression=task.compression,
+        real=real,
     )
+    stopwatch.lap("force and hash the shard")
     # before the shard has its name: one that lacks its key, or has another, is made again
     made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
     partial.replace(final)
-    part_path(folder, task.number).unlink()
+    part.unlink()
     return digest
 
 
@@ -73,10 +79,30 @@ def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
     return seeds.generator(seed, "rows", file).permutation(rows).astype(np.int64)
 
 
-def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block frames bins"]]:
+def _blocks(task: Finish, part: Path) -> Iterator[tuple[slice, Float32[np.ndarray, "block frames bins"]]]:
+    """Rows of the part in the order of the shard, some at a time, and which of the shard's they are."""
     if not len(task.rows):
         return
     raw = np.memmap(part, np.float32, "r").reshape(-1, *task.shape)
     for start in range(0, len(task.rows), BLOCK):
-        block = np.asarray(raw[task.rows[start : start + BLOCK]])
-        yield spectra.scale(block, task.scale, out=block).astype(task.dtype, copy=False)
+        rows = slice(start, start + BLOCK)
+        yield rows, np.asarray(raw[task.rows[rows]])
+
+
+def _real(task: Finish, part: Path) -> shards.Extents:
+    """Where the frames of each item are that are not zeros before and after its sound."""
+    found = [shards.extents_of(block) for _, block in _blocks(task, part)]
+    none = np.zeros(0, np.int64)
+    return shards.Extents(
+        np.concatenate([none, *(real.starts for real in found)]),
+        np.concatenate([none, *(real.lengths for real in found)]),
+    )
+
+
+def _scaled(task: Finish, part: Path, real: shards.Extents | None) -> Iterator[Float[np.ndarray, "block ..."]]:
+    """Blocks of whole items, or of real frames alone; a value is the same in either."""
+    for rows, block in _blocks(task, part):
+        kept = block
+        if real is not None:
+            kept = shards.real_frames(block, shards.Extents(real.starts[rows], real.lengths[rows]))
+        yield spectra.scale(kept, task.scale, out=kept).astype(task.dtype, copy=False)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from at_data import forks
+from at_data.build import stopwatch
 from at_data.build.journal import NOWHERE, Limits
 from at_data.build.worker import Death, Worker
 from at_data.errors import ShardError
@@ -26,6 +27,8 @@ class Pool:
         self.limits = limits or Limits()
         self.hold: int | None = None
         """Handle of a file that workers started from now on keep open until they end."""
+        self.spent: dict[str, float] = {}
+        """Seconds that workers spent on every stage of the tasks they finished."""
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Any] = {}
 
@@ -110,6 +113,8 @@ class Pool:
         """The task of a worker that is through or dead, and what came of it."""
         outcome = worker.result()
         task = self._busy.pop(worker)
+        stopwatch.add(self.spent, worker.spent)
+        worker.spent.clear()
         if not isinstance(outcome, Death):
             self._idle.append(worker)
         return task, outcome

@@ -47,6 +47,7 @@ def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale, summaries: Se
             target=plan.manifest.target,
             dtype=store.dtype,
             compression=store.compression,
+            padding=store.padding,
             shape=plan.shape,
             part=summary.part,
         )
@@ -94,6 +95,7 @@ def header(
         bins=plan.shape[1],
         dtype=manifest.store.dtype,
         compression=manifest.store.compression,
+        padding=manifest.store.padding,
         scaling=headers.MeasuredScale(mean=scale.mean, std=scale.std),
         counts=counts,
         class_counts={name: dict(sorted(found.items())) for name, found in classes.items()},

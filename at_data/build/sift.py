@@ -6,9 +6,9 @@ from pathlib import Path
 
 from at_data.build import kinds
 from at_data.build.finish import row_order
+from at_data.build.hearing import Fingerprint
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan
-from at_data.build.work import Fingerprint
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 from at_data.stages import duplicates, leaks

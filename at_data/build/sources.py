@@ -34,14 +34,20 @@ Contents = dict[Key, Content]
 
 def content(path: Path) -> Content:
     """Content of a file; what cannot be read counts as absent, and so does a pipe or device, which nobody waits for."""
-    digest, size_bytes = xxhash.xxh3_128(), 0
+    return taken(path)[0]
+
+
+def taken(path: Path) -> tuple[Content, bytes | None]:
+    """Content of a file, and the bytes that it is of where they are a megabyte or less."""
+    digest, size_bytes, whole = xxhash.xxh3_128(), 0, b""
     try:
         for block in blocks(path):
             digest.update(block)
+            whole = block if not size_bytes else b""
             size_bytes += len(block)
     except (OSError, ValueError):
-        return Content(ABSENT, "")
-    return Content(size_bytes, digest.hexdigest())
+        return Content(ABSENT, ""), None
+    return Content(size_bytes, digest.hexdigest()), whole if len(whole) == size_bytes else None
 
 
 def difference(contents: Mapping[Key, Content], roots: Mapping[Which, Path], *, sizes_only: bool = False) -> str | None:

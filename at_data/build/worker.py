@@ -13,7 +13,7 @@ from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
 from at_data import forks
-from at_data.build import journal
+from at_data.build import journal, stopwatch
 from at_data.errors import AtError, ShardError
 
 FAULTS = {
@@ -66,6 +66,8 @@ class Worker:
 
     def __init__(self, limits: journal.Limits, hold: int | None = None) -> None:
         self.journal = journal.Journal(limits)
+        self.spent: dict[str, float] = {}
+        """Seconds of every stage of the tasks that gave a result."""
         for left in reversed(range(STARTS)):
             try:
                 self._start(hold)
@@ -96,11 +98,12 @@ class Worker:
     def result(self) -> Any:
         """What the task gave, once it is there, or Death; raises what the task raised."""
         try:
-            ok, value = ForkingPickler.loads(self.connection.recv_bytes())
+            ok, value, spent = ForkingPickler.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             return self._death()
         if not ok:
             raise value
+        stopwatch.add(self.spent, spent)
         return value
 
     def _death(self) -> Death:
@@ -151,16 +154,19 @@ def _serve(connection: Connection, shared: journal.Journal, _: Kept | None) -> N
 
 def _answer(job: bytes) -> Any:
     """What came of a job, or the error, as bytes that can be sent."""
+    stopwatch.start()
+    stopwatch.taken()
     try:
         function, task, rest, skip = ForkingPickler.loads(job)
-        return ForkingPickler.dumps((True, _guarded(function, task, rest, skip)))
+        value = _guarded(function, task, rest, skip)
+        return ForkingPickler.dumps((True, value, stopwatch.taken()))
     except Exception as error:  # noqa: BLE001 - raised again where somebody can see it
         if not isinstance(error, AtError):
             error.add_note("in a worker process:\n" + traceback.format_exc())
         try:
-            return ForkingPickler.dumps((False, error))
+            return ForkingPickler.dumps((False, error, {}))
         except Exception:  # noqa: BLE001 - an error that cannot be sent is told in words
-            return ForkingPickler.dumps((False, RuntimeError(traceback.format_exc())))
+            return ForkingPickler.dumps((False, RuntimeError(traceback.format_exc()), {}))
 
 
 def _guarded(function: Callable[..., Any], task: object, rest: tuple[Any, ...], skip: Mapping[str, Any]) -> Any:

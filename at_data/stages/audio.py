@@ -13,7 +13,7 @@ import xxhash
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
-from at_data import containers
+from at_data import containers, plain_wav
 from at_data.errors import AudioError
 from at_data.recordings import Recording, samples_in
 
@@ -75,8 +75,10 @@ def load(root: Path, recording: Recording, audio: Audio) -> Float32[np.ndarray, 
     return resampled
 
 
-def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"], int]:
+def decode(path: Path, recording: Recording, data: bytes | None = None) -> tuple[Float32[np.ndarray, "time"], int]:
     """Mono waveform of a recording at the file's own rate, and that rate in Hz.
+
+    `data` is all that the file holds, where the caller has read it anyway: a plain WAV is then not opened again.
 
     The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, never reached by
     reading; it runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
@@ -97,7 +99,10 @@ def decode(path: Path, recording: Recording) -> tuple[Float32[np.ndarray, "time"
         too many channels; the stretch lies outside it or is too long; a sample is not a number.
 
     """
+    plain = None if data is None else plain_wav.decode(data)
     where = _printable(path)
+    if plain is not None:
+        return _taken(*plain, recording, where)
     try:
         file = os.open(path, OPEN_FLAGS)
     except (OSError, ValueError) as error:
@@ -147,15 +152,33 @@ def _refuse_what_is_no_file(file: int, where: str) -> None:
         raise AudioError(where, "an empty file (0 bytes)", "an audio file", "restore it from the corpus")
 
 
-def _read(sound: _Stream, file: int, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
-    """Samples of the stretch, mono, every one a number."""
-    rate_hz, frames = sound.samplerate, sound.frames
+def _taken(
+    frames: Float32[np.ndarray, "frames channels"], rate_hz: int, recording: Recording, where: str
+) -> tuple[Float32[np.ndarray, "time"], int]:
+    """The stretch of a file decoded already, mono."""
+    _refuse_impossible(rate_hz, frames.shape[1], where)
+    first, last = _stretch(recording, len(frames), rate_hz, where)
+    _refuse_too_long(last - first, rate_hz, where)
+    if frames.shape[1] == 1:
+        return frames[first:last, 0], rate_hz
+    mono = np.empty(last - first, np.float32)
+    _mean(frames[first:last], mono)
+    return mono, rate_hz
+
+
+def _refuse_impossible(rate_hz: int, channels: int, where: str) -> None:
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         expected = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
         raise AudioError(where, f"a sample rate of {rate_hz} Hz", expected, "mend the header or leave the file out")
-    if sound.channels > MOST_CHANNELS:
-        came = f"a header of {sound.channels} channels"
+    if channels > MOST_CHANNELS:
+        came = f"a header of {channels} channels"
         raise AudioError(where, came, f"at most {MOST_CHANNELS}", "mend the header or mix the file down")
+
+
+def _read(sound: _Stream, file: int, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
+    """Samples of the stretch, mono, every one a number."""
+    rate_hz, frames = sound.samplerate, sound.frames
+    _refuse_impossible(rate_hz, sound.channels, where)
     containers.check(file, sound.format, where)
     if not frames:
         raise AudioError(where, "a header and no samples", "at least one sample", "leave this recording out")
@@ -208,13 +231,17 @@ def _read_block(sound: _Stream, mono: Float32[np.ndarray, "block"]) -> int:
     if sound.channels == 1:
         return len(sound.read(out=mono))
     frames = sound.read(mono.size, dtype="float32")
-    mono = mono[: len(frames)]
+    _mean(frames, mono[: len(frames)])
+    return len(frames)
+
+
+def _mean(frames: Float32[np.ndarray, "block channels"], mono: Float32[np.ndarray, "block"]) -> None:
+    """Write the mean of the channels into `mono`."""
     mono[:] = frames[:, 0]
     with np.errstate(all="ignore"):  # infinities are reported by the caller
         for channel in range(1, frames.shape[1]):  # column by column, as numpy is slow along a short last axis
             mono += frames[:, channel]
         mono /= np.float32(frames.shape[1])
-    return len(frames)
 
 
 def _stretch(recording: Recording, frames: int, rate_hz: int, where: str) -> tuple[int, int]:

@@ -66,13 +66,14 @@ def magnitude(
     samples: Float32[np.ndarray, "time"],
     stft: Stft,
     sample_rate_hz: int,
+    frames: range | None = None,
     out: Float32[np.ndarray, "frames bins"] | None = None,
 ) -> Float32[np.ndarray, "frames bins"]:
-    """STFT magnitudes, rows in time order, columns in rising frequency; in `out` where one is given.
+    """STFT magnitudes, rows in time order, columns in rising frequency: all, or some `frames`; in `out` if given.
 
     Frame `t` is centred on sample `t * hop`; the sound stands among zeros. Magnitudes are divided by the sum of the
     window, so a sine of amplitude 1 in the middle of its bin gives 0.5. One second at 16 kHz with 16 ms windows every
-    8 ms gives 126 x 129.
+    8 ms gives 126 x 129. A frame has the same bits whichever others are asked for.
 
     Raises
     ------
@@ -92,14 +93,54 @@ def magnitude(
 
     """
     window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
-    frames = _frames(samples.size, window.size, hop)
-    padded = np.zeros((frames - 1) * hop + window.size, np.float32)
-    padded[window.size // 2 : window.size // 2 + samples.size] = samples
+    if frames is None:
+        frames = range(_frames(samples.size, window.size, hop))
+    padded = np.zeros((len(frames) - 1) * hop + window.size, np.float32)
+    begin = frames.start * hop - window.size // 2  # sample that `padded` begins with
+    heard = samples[max(0, begin) : max(0, begin + padded.size)]
+    padded[max(0, -begin) : max(0, -begin) + heard.size] = heard
     step = padded.itemsize
-    framed: np.ndarray = np.ndarray((frames, window.size), np.float32, padded, 0, (hop * step, step))
+    framed: np.ndarray = np.ndarray((len(frames), window.size), np.float32, padded, 0, (hop * step, step))
     spectrum: np.ndarray = scipy.fft.rfft(framed * window, axis=1, overwrite_x=True)
     magnitudes: np.ndarray = np.abs(spectrum, out=out)
     return magnitudes
+
+
+def excerpt(
+    whole: Float32[np.ndarray, "all bins"],
+    recording_samples: int,
+    samples: Float32[np.ndarray, "time"],
+    start: int,
+    content: tuple[int, int],
+    stft: Stft,
+    sample_rate_hz: int,
+) -> Float32[np.ndarray, "frames bins"]:
+    """Magnitudes of a segment, bit for bit those of `magnitude`, most of them out of those of its whole recording.
+
+    `whole` holds the magnitudes of all frames of the recording, of `recording_samples`. The segment has its
+    `samples[content[0]:content[1]]` from sample `start` of the recording on, and zeros around them. Only frames that
+    reach over an end of the segment within the recording are transformed anew.
+    """
+    window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
+    shift = start - content[0]  # from samples of the segment to those of the recording
+    if shift % hop:
+        return magnitude(samples, stft, sample_rate_hz)
+    frames, before, after = _frames(samples.size, window.size, hop), window.size // 2, -(-window.size // 2)
+    # frames that hear the content and nothing else of the recording, and those of which the recording has a frame
+    first = max(0, -(shift // hop), 0 if not start else -(-(content[0] + before) // hop))
+    reaches_end = start + content[1] - content[0] == recording_samples
+    last = min(frames, len(whole) - shift // hop, frames if reaches_end else (content[1] - after) // hop + 1)
+    if first >= last:
+        return magnitude(samples, stft, sample_rate_hz)
+    # frames that hear nothing at all
+    begin = min(first, max(0, (content[0] - after) // hop + 1))
+    end = max(last, min(frames, -(-(content[1] + before) // hop)))
+    values = np.zeros((frames, whole.shape[1]), np.float32)
+    values[first:last] = whole[first + shift // hop : last + shift // hop]
+    for left in (range(begin, first), range(last, end)):
+        if left:
+            magnitude(samples, stft, sample_rate_hz, left, out=values[left.start : left.stop])
+    return values
 
 
 def shape(n_samples: int, stft: Stft, sample_rate_hz: int) -> tuple[int, int]:
@@ -113,6 +154,14 @@ def shape(n_samples: int, stft: Stft, sample_rate_hz: int) -> tuple[int, int]:
     """
     window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
     return _frames(n_samples, window.size, hop), window.size // 2 + 1
+
+
+def same(one: Stft, other: Stft, sample_rate_hz: int) -> bool:
+    """Whether two settings give the same frames at a rate; ManifestError as `magnitude`."""
+    (first, first_hop), (second, second_hop) = (
+        _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz) for stft in (one, other)
+    )
+    return (one.window, first.size, first_hop) == (other.window, second.size, second_hop)
 
 
 def measure(values: Float32[np.ndarray, "..."]) -> Sums:

@@ -78,6 +78,7 @@ def _promises(header: Header, made: Manifest) -> Iterator[str]:
         "nuisances": (header.nuisances, list(made.nuisances)),
         "dtype": (header.dtype, made.store.dtype),
         "compression": (header.compression, made.store.compression),
+        "padding": (header.padding, made.store.padding),
         "frames, bins": ((header.frames, header.bins), _shape(made)),
         "noise": (header.noise is None, made.noise == "none"),
         "bias": (header.bias is not None, bound),

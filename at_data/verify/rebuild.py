@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from at_data import headers, manifest
-from at_data.build import Task, work
+from at_data.build import Task
+from at_data.build.hearing import Notes
+from at_data.build.work import items
 from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.recordings import Recording, Segment
@@ -70,10 +72,10 @@ def rebuild(job: Job) -> dict[str, Any]:
     folder = Path(job.folder)
     header, index = _opened(folder)
     wanted = {str(index.table["id"][row]): row for row in job.rows}
-    notes, problems, apart = work.Notes(), [], [0.0]
+    notes, problems, apart = Notes(), [], [0.0]
     agreed = 0
     try:
-        for segment, values in work.items(job.task, job.recording, notes):
+        for segment, values in items(job.task, job.recording, notes):
             row = wanted.pop(segment.id, None)
             if row is None:
                 continue
@@ -138,7 +140,7 @@ def _mixing(mixing: noise.Mixing, said: Mapping[str, Any], *, exact: bool) -> It
             yield f"noise.{field.name} is {now}, the index says {before}"
 
 
-def _of_recording(folder: Path, job: Job, notes: work.Notes, index: indexes.Index) -> Iterator[str]:
+def _of_recording(folder: Path, job: Job, notes: Notes, index: indexes.Index) -> Iterator[str]:
     """Lines where what is kept of the whole recording is another's; another decoder may give other samples."""
     item = job.recording.id
     if not job.exact:

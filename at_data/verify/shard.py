@@ -17,6 +17,7 @@ from at_data.verify.index import Index, first_difference
 BLOCK = 64  # items in memory at a time
 FILTERS = {"none": [], "zstd": [32015], "lz4": [32004]}  # as registered with the HDF Group
 MEMBERS = ["attributes", "id", "target", "waveform", "x"]
+PLACES = ["first", "length", "start"]  # where padding is not stored
 
 
 @dataclass(slots=True)

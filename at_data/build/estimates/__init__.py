@@ -63,7 +63,7 @@ def estimate(
         if not ignore_free_space:
             space.refuse(folder, room)
     manifest, tried = made.manifest, None
-    if timed or manifest.quiet != "keep" or manifest.store.compression != "none":
+    if timed or manifest.quiet != "keep" or not space.is_plain(manifest.store):
         tried = trial.trial(made, lengths)
         if tried.kept < 1:
             by_task = {number: round(count * tried.kept) for number, count in most.items()}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from at_data.build.finish import BLOCK
+from at_data.build.mixing import NOISE_BYTES
 from at_data.build.plan import Plan
-from at_data.build.work import NOISE_BYTES
 from at_data.recordings import samples_in
 
 # Measured on Linux, Python 3.11, in builds of 50 to 6,000 recordings and up to 42,000 items: ru_maxrss of the parent,

@@ -13,6 +13,7 @@ from at_data.build.estimates import lengths as headers
 from at_data.build.estimates import stand_in
 from at_data.build.plan import Plan
 from at_data.errors import ShardError
+from at_data.manifest import Store
 from at_data.recordings import Recording, samples_in
 from at_data.stages import noise, segments
 
@@ -47,7 +48,7 @@ def refuse_too_small(made: Plan, folder: Path, workers: int) -> None:
     """Nothing, or ShardError where a build needs more than its disk has free.
 
     A bound that takes sizes of files at most is held against the disk first; headers are read where it is too high.
-    Quiet recordings and compression are not reckoned with.
+    Quiet recordings, compression and padding that is not stored are not reckoned with.
     """
     most = {task.number: sum(_most(made, r) for r in task.recordings) for task in made.tasks}
     items = sum(most.values())
@@ -98,8 +99,13 @@ def notes(made: Plan, items: int) -> int:
     return len(made.recordings) * RECORDING_BYTES + items * (ITEM_BYTES + _mixing(made))
 
 
+def is_plain(store: Store) -> bool:
+    """Whether a spectrogram takes `item_bytes`, whatever is in it."""
+    return store.compression == "none" and store.padding == "stored"
+
+
 def item_bytes(made: Plan) -> int:
-    """Bytes of one uncompressed spectrogram in a shard."""
+    """Bytes of one uncompressed spectrogram in a shard, padding and all."""
     return made.shape[0] * made.shape[1] * np.dtype(made.manifest.store.dtype).itemsize
 
 

@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data import cards, headers, shards
-from at_data.build import kinds, publish, sources, tables
+from at_data.build import hearing, kinds, publish, sources, tables
 from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.finish import Finish, row_order
 from at_data.build.parts import Row, Summary, record
 from at_data.build.plan import Plan, Task
 from at_data.build.sift import Kept, Sifted
 from at_data.recordings import Recording, samples_in
-from at_data.stages import fingerprints, leaks, noise, segments, spectra
+from at_data.stages import leaks, noise, segments, spectra
 
 ROWS = 20_000  # items that stand in for a larger plan's
 HASH_BYTES = 16
@@ -152,9 +152,7 @@ def _words(made: Plan, lengths: Lengths, points: int = 5) -> Callable[[str], int
     # beyond the longest fingerprint there is nothing to measure
     spread = np.unique([min(known[(len(known) - 1) * point // (points - 1)], 60 * rate_hz) for point in range(points)])
     dice = np.random.default_rng(0)
-    counts = [
-        fingerprints.fingerprint(dice.normal(0, 0.1, n).astype(np.float32), rate_hz).size for n in spread.tolist()
-    ]
+    counts = [hearing.fingerprint(dice.normal(0, 0.1, n).astype(np.float32), rate_hz).size for n in spread.tolist()]
     return lambda name: int(np.interp(lengths.samples.get(name, known[len(known) // 2]), spread, counts))
 
 
@@ -211,7 +209,9 @@ def bare_bytes(task: Finish, folder: Path) -> int:
     path = folder / "bare.h5"
     shape = (len(task.rows), *task.shape)
     kind = {"target": task.target, "dtype": task.dtype, "compression": task.compression}
-    shards.write_shard(path, task.digest, [], shape, task.columns, task.ids, task.waveforms, **kind)
+    none = np.zeros(len(task.rows), np.int64)
+    real = shards.Extents(none, none) if task.padding == "implicit" else None
+    shards.write_shard(path, task.digest, [], shape, task.columns, task.ids, task.waveforms, real=real, **kind)
     size = path.stat().st_size
     path.unlink()
     return size

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data.build import kinds, parts, publish, work
-from at_data.build.estimates import stand_in
+from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
 from at_data.build.finish import finish_shard
 from at_data.build.plan import Plan, Task
@@ -21,7 +21,7 @@ from at_data.recordings import Recording
 from at_data.stages import spectra
 
 SAMPLE = 64  # recordings tried
-COMPRESSED = 256  # where compression is to be told: padding and silence take many recordings to be met as often
+SMALLER = 256  # where the size is to be told: padding and silence take many recordings to be met as often
 START_S = 1.5  # for worker processes to start and for the tables; measured
 
 
@@ -42,7 +42,7 @@ class Trial:
 def trial(made: Plan, lengths: Lengths) -> Trial:
     """Trial of recordings taken evenly over the plan's shards; what each split makes of its own stands in one shard."""
     readable = [(task, r) for task in made.tasks for r in task.recordings if r.id not in lengths.lost]
-    wanted = SAMPLE if made.manifest.store.compression == "none" else COMPRESSED
+    wanted = SAMPLE if space.is_plain(made.manifest.store) else SMALLER
     sample = readable[:: max(1, len(readable) // wanted)][:wanted]
     tasks = _tasks(sample)
     # strangers' files are never decoded in this process

@@ -1,0 +1,80 @@
+"""One shard written: its values, its columns, its texts."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Num
+
+from at_data.headers import FORMAT
+from at_data.shards.extents import Extents
+from at_data.shards.files import plugin, sha256
+
+# A compressed shard of real frames is cut into chunks of about this size: an item of half a second fills one. Larger
+# ones would be unpacked whole for each item of a random batch.
+CHUNK_BYTES = 1 << 14
+
+
+def write_shard(
+    path: Path,
+    header_digest: str,
+    blocks: Iterable[Float[np.ndarray, "..."]],
+    shape: tuple[int, int, int],
+    columns: Mapping[str, Num[np.ndarray, "items"]],
+    ids: Sequence[str],
+    waveforms: Sequence[str],
+    *,
+    target: str,
+    dtype: str,
+    compression: str,
+    real: Extents | None = None,
+) -> str:
+    """SHA-256 of the shard written: `x`, `target`, attributes as integers, `id`, `waveform`.
+
+    Blocks are whole items (block x frames x bins) or, where `real` says which frames those are, real frames
+    (block x bins), as many as `real` counts; then `start`, `first` and `length` say where they belong. The file is
+    closed, forced to disk and read back for the hash; the caller renames it. The bytes depend on the arguments alone.
+    """
+    # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
+    with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["dataset"] = header_digest
+        for name, texts in (("id", ids), ("waveform", waveforms)):
+            file.create_dataset(name, data=_fixed_width(texts), track_times=False)
+        file.create_dataset("target", data=columns[target].astype(np.int64), track_times=False)
+        group = file.create_group("attributes")
+        for name, codes in sorted(columns.items()):
+            group.create_dataset(name, data=codes.astype(np.int64), track_times=False)
+        if real is not None:
+            for name, places in (("start", real.starts), ("first", real.firsts), ("length", real.lengths)):
+                file.create_dataset(name, data=places, track_times=False)
+        whole = shape if real is None else (real.frames, shape[2])
+        x = file.create_dataset("x", whole, dtype, track_times=False, **_filters(compression, whole, dtype))
+        row = 0
+        for block in blocks:
+            x[row : row + len(block)] = block
+            row += len(block)
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
+    return sha256(path)
+
+
+def chunk(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
+    """Shape of one chunk of a compressed `x`: an item, or some real frames."""
+    rows = 1 if len(shape) > 2 else max(1, CHUNK_BYTES // (shape[1] * np.dtype(dtype).itemsize))  # noqa: PLR2004
+    return (min(rows, shape[0]), *shape[1:])
+
+
+def _fixed_width(texts: Sequence[str]) -> np.ndarray:
+    encoded = [text.encode() for text in texts]
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(map(len, encoded), default=1)))
+
+
+def _filters(compression: str, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    if compression == "none" or not shape[0]:
+        return {}
+    codecs = plugin()
+    return {"chunks": chunk(shape, dtype), "compression": {"zstd": codecs.Zstd, "lz4": codecs.LZ4}[compression]()}

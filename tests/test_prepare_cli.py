@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -100,6 +101,36 @@ def test_a_disk_that_is_too_small_is_exit_two_unless_told_otherwise(
     assert "--ignore-free-space" in said
     assert not list(tmp_path.iterdir())
     assert run(monkeypatch, *arguments, "--ignore-free-space") == 0
+
+
+def test_profile_says_how_long_each_stage_took(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["build", "synth_speaker", "--source", digits.parent, "--out", tmp_path, "--workers", 1]
+    began = time.perf_counter()
+    assert run(monkeypatch, *arguments, "--profile") == 0
+    took_s = time.perf_counter() - began
+    workers, leader = profiled(capsys.readouterr().err)
+    assert {"decode", "resample", "transform", "fingerprint", "write the part", "scale"} <= set(workers)
+    assert {"plan", "wait for the parts", "look for duplicates", "write the tables"} <= set(leader)
+    for stages in (workers, leader):
+        total = stages.pop("")
+        assert total == pytest.approx(sum(stages.values()), abs=0.005 * len(stages) + 0.005)
+        assert 0 < total <= took_s
+    assert run(monkeypatch, *arguments) == 0
+    assert "decode" not in capsys.readouterr().err
+
+
+def profiled(text: str) -> list[dict[str, float]]:
+    """Seconds by stage, of the workers and of who leads them; in all under no name."""
+    tables: list[dict[str, float]] = []
+    for line in text.splitlines():
+        if found := re.match(r"( *)(.*?) +(\d+\.\d\d) s", line):
+            indent, name, seconds = found.groups()
+            if not indent:
+                tables.append({})
+            tables[-1][name if indent else ""] = float(seconds)
+    return tables
 
 
 def test_one_command_per_corpus_builds_its_shipped_manifests(

@@ -2,11 +2,11 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from at_data import cards, headers, shards
-from at_data.build import earlier, kinds, parts, proof, publish, sources, tables, work
+from at_data.build import earlier, kinds, parts, proof, publish, sources, stopwatch, tables, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
 from at_data.build.finish import Finish, finish_shard
@@ -32,6 +32,10 @@ class Built:
     folder: Path
     header: headers.Header
     fresh: bool
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds of this process by stage: its own work, and waiting for workers."""
+    spent_by_workers: dict[str, float] = field(default_factory=dict)
+    """Seconds of all workers together by stage."""
 
 
 def build(
@@ -82,51 +86,69 @@ def build(
 
     """
     final = out / manifest.folder
+    stopwatch.start()
+    stopwatch.taken()
     with Pool(workers) as pool:
+        stopwatch.lap("start")
         progress("plan", 0, 1, 0)
         made = plan(manifest, source, noise_source)
+        stopwatch.lap("plan")
         if final.exists():
-            return Built(final, earlier.same(final, made, pool, quick=quick, explain=explain), fresh=False)
+            header = earlier.same(final, made, pool, quick=quick, explain=explain)
+            stopwatch.lap("compare the sources")
+            return Built(final, header, False, stopwatch.taken(), pool.spent)
         # known before anything is read, so told before anything is read
         refuse_too_bad(made.unlabelled, kinds.UNLABELLED, made.asked, max_bad, source)
         folder = out / (manifest.folder + PARTIAL)
         try:
             if not ignore_free_space:
                 space.refuse_too_small(made, folder, workers)
+            stopwatch.lap("estimate the space")
             (folder / "parts").mkdir(parents=True, exist_ok=True)
             (folder / "shards").mkdir(exist_ok=True)
             with locked(folder) as pool.hold:
                 earlier.take_over(folder, made, warn, explain)
                 header = earlier.complete(folder, made) or _run(folder, made, pool, max_bad, progress, explain)
                 _publish(folder, final)
+                stopwatch.lap("publish")
         except OSError as error:
             raise unusable(error, folder) from error
-    return Built(final, header, fresh=True)
+    return Built(final, header, True, stopwatch.taken(), pool.spent)
 
 
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress, explain: Tell) -> headers.Header:
-    summaries = _build_parts(folder, made, earlier.missing(folder, made, pool, explain), pool, progress)
+    missing = earlier.missing(folder, made, pool, explain)
+    stopwatch.lap("look at what is there")
+    summaries = _build_parts(folder, made, missing, pool, progress)
     quarantine = folder / "quarantine.jsonl"
     tables.write_quarantine(
         quarantine, (entry for summary in summaries[: len(made.tasks)] for entry in summary.left_out)
     )
     words = dict(entry for task in (*made.tasks, *made.watched) for entry in parts.read_words(folder, task.number))
+    stopwatch.lap("read the summaries")
     sifted = sift(made, summaries, words, max_bad, quarantine)
+    stopwatch.lap("look for duplicates")
     lines = proof.prove(made, sifted)
     leaks.refuse(lines, made.manifest.name)
+    stopwatch.lap("prove")
     contents = sources.merged(summary.sources for summary in summaries)
     pairs = zip(made.tasks, sifted.items, strict=True)
     train = (item for task, kept in pairs if task.split == "train" for item in kept)
     scale = publish.scale_of(train, made.manifest.scaling.kind)
     finish = publish.finish_tasks(made, sifted, scale, summaries[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
+    stopwatch.lap("measure the scale")
     hashes = _finish_shards(folder, finish, there, pool, progress)
+    stopwatch.lap("wait for the shards")
     duplicates = _write_tables(folder, made, sifted, lines, contents)
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
     header = publish.header(made, sifted, hashes, scale, duplicates, files)
+    stopwatch.lap("write the tables")
     (folder / "README.md").write_text(cards.card(header, lines), encoding="utf-8")
+    stopwatch.lap("write the card")
     _force_all(folder)
     headers.write(folder, header)
+    stopwatch.lap("force to disk")
     return header
 
 
@@ -140,6 +162,7 @@ def _build_parts(
     for task, lost in pool.run(work.build_part, missing, folder):
         done, bad = done + len(task.recordings), bad + lost
         progress("read", done, total, bad)
+    stopwatch.lap("wait for the parts")
     return [parts.read_summary(folder, task.number) for task in (*made.tasks, *made.watched)]
 
 

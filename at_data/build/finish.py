@@ -105,4 +105,7 @@ def _scaled(task: Finish, part: Path, real: shards.Extents | None) -> Iterator[F
         kept = block
         if real is not None:
             kept = shards.real_frames(block, shards.Extents(real.starts[rows], real.lengths[rows]))
-        yield spectra.scale(kept, task.scale, out=kept).astype(task.dtype, copy=False)
+        scaled = spectra.scale(kept, task.scale, out=kept).astype(task.dtype, copy=False)
+        stopwatch.lap("scale")
+        yield scaled
+        stopwatch.lap("write the shard")

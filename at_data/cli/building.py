@@ -9,7 +9,7 @@ import click
 
 from at_data import corpora
 from at_data import manifest as manifests
-from at_data.cli import planning
+from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, ManifestError
 from at_data.progress import Bar
@@ -136,6 +136,7 @@ def _build_one(
     max_bad: float,
     quick: bool,
     explain: bool,
+    profile: bool,
     ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
@@ -159,6 +160,8 @@ def _build_one(
     lost = ", ".join(f"{count} {kind}" for kind, count in built.header.left_out.items())
     state = "built" if built.fresh else "already there"
     click.echo(f"{built.folder}: {state}; {counts}" + (f"; left out: {lost} (see quarantine.jsonl)" if lost else ""))
+    if profile:
+        click.echo(profiling.table(built.spent, built.spent_by_workers, workers), err=True)
     return built.fresh
 
 

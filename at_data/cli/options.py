@@ -40,12 +40,13 @@ QUICK = click.option(
 IGNORE_FREE_SPACE = click.option(
     "--ignore-free-space", is_flag=True, help="Go on although the disk has less free than is needed."
 )
+PROFILE = click.option("--profile", is_flag=True, help="Say how many seconds each stage took.")
 EXPLAIN = click.option("--explain", is_flag=True, help="Say of every shard why it is built, or why not.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
 def how(command: Callable[..., Any]) -> Callable[..., Any]:
     """Command with the options that say how a build runs, and change no byte of it."""
-    for option in (EXPLAIN, IGNORE_FREE_SPACE, QUICK, MAX_BAD, WORKERS):
+    for option in (PROFILE, EXPLAIN, IGNORE_FREE_SPACE, QUICK, MAX_BAD, WORKERS):
         command = option(command)
     return command

@@ -17,16 +17,13 @@ train, dev and test are the published split. Licence: CC BY 4.0; so are the word
 """
 
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterator
-from itertools import chain, count, islice
-from math import inf
-from os import scandir
 from pathlib import Path
 from sys import intern
-from typing import Any, BinaryIO
+from typing import Any
 
-from at_data.corpora import Archive, Count, need_file, need_folder, text_of, walk
+from at_data import word_times
+from at_data.corpora import Archive, Count, need_folder, text_of, walk
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
@@ -90,18 +87,7 @@ PARTS = {"train": "train", "dev": "valid", "test": "test"}
 SUBSET = re.compile(r"(train|dev|test)-[\w-]+")
 FLAC = re.compile(r"((\d+)/(\d+)/)(\2-\3-\d+)\.flac", re.ASCII | re.IGNORECASE)
 SEXES = {"F": "female", "M": "male"}
-ALIGNMENT, GRID = ".alignment.txt", ".textgrid"
-LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
-WORDS = re.compile(r'"IntervalTier"[^"]*"(?:[^"]* - )?words"')
-TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?[\d.][^\s"]*)')  # as Praat reads: other text is a comment
-SILENT = {"", "sil", "sp", "<eps>", "<sil>"}
 UNKNOWN = {"<unk>", "spn"}  # somebody says something
-
-MOST_BYTES = 1 << 31  # of a CTM file: a line for each of nine million words takes some 400 million
-MOST_PIECE_BYTES = 1 << 20  # of the lines of one utterance in it
-
-Word = tuple[float, float, str]  # begin and length in seconds, the word as it is written
-Piece = tuple[Path, int, int, int]  # of a CTM file: first byte, the one after the last, first line
 
 
 def _example(utterance: str, number: int | None, subset: str, *facts: Any, **attributes: str) -> Recording:
@@ -246,7 +232,7 @@ def _shared(subset: str, speaker: str, chapter: str, sexes: dict[str, str]) -> d
     return {"subset": subset, "speaker": intern(speaker), **sex, "chapter": chapter}
 
 
-def _words(path: str, split: str, shared: dict[str, str], words: list[Word]) -> Iterator[Recording]:
+def _words(path: str, split: str, shared: dict[str, str], words: list[word_times.Word]) -> Iterator[Recording]:
     """Recordings of an utterance's words; equal words of it share their attributes."""
     utterance = shared["utterance"]
     if not words:
@@ -268,11 +254,11 @@ class _Times:
         places = [""]
         for place in places:  # grows: the root, the folders in it, the folders in those that are no subset
             if place.count("/") < 2 and not SUBSET.fullmatch(place[:-1]):  # noqa: PLR2004
-                places += [f"{place}{name}/" for name in _names(root / place, folders=True)]
+                places += [f"{place}{name}/" for name in word_times.names(root / place, folders=True)]
         self.subsets = [place[:-1] for place in sorted(places) if SUBSET.fullmatch(place[:-1].removeprefix("split/"))]
         self.homes = {subset: self._homes(subset, places) for subset in self.subsets}
-        self.ctm = _ctm_pieces([root / place for place in places]) if self.subsets else {}
-        self.lines: dict[str, list[Word]] = {}
+        self.ctm = word_times.ctm_pieces([root / place for place in places]) if self.subsets else {}
+        self.lines: dict[str, list[word_times.Word]] = {}
         self.grids: dict[str, Path] = {}
 
     def _homes(self, subset: str, places: list[str]) -> list[Path]:
@@ -285,166 +271,17 @@ class _Times:
         """Read the alignment lines of a chapter, and see which TextGrids there are."""
         self.lines, self.grids = {}, {}
         for home in (above / folder for above in self.homes[subset]):
-            for file in _names(home, folders=False):
-                if file.lower().endswith(ALIGNMENT):
-                    self.lines = {**_aligned(home / file), **self.lines}
-                elif file.lower().endswith(GRID):
-                    self.grids.setdefault(file[: -len(GRID)], home / file)
+            for file in word_times.names(home, folders=False):
+                if file.lower().endswith(word_times.ALIGNMENT):
+                    self.lines = {**word_times.aligned(home / file), **self.lines}
+                elif file.lower().endswith(word_times.GRID):
+                    self.grids.setdefault(file[: -len(word_times.GRID)], home / file)
 
-    def words(self, utterance: str) -> list[Word]:
+    def words(self, utterance: str) -> list[word_times.Word]:
         """Words of an utterance of this chapter, by the first kind of file that has any; else none."""
         found = self.lines.pop(utterance, [])
         if not found and utterance in self.grids:
-            found = _grid(self.grids[utterance])
+            found = word_times.grid(self.grids[utterance])
         if not found and utterance in self.ctm:
-            found = [word for piece in self.ctm[utterance] for word in _ctm(*piece)]
+            found = [word for piece in self.ctm[utterance] for word in word_times.ctm(*piece)]
         return found
-
-
-def _names(folder: Path, *, folders: bool) -> list[str]:
-    """Sorted names of the folders in a folder, or of the files; none where there is no such folder."""
-    try:
-        with scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir() == folders)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        came = f"cannot be read ({error.strerror})"
-        raise CorpusError(error.filename or folder, came, "a readable folder", "check permissions and links") from error
-
-
-def _wrong(file: Path, line: int, came: str, expected: str) -> CorpusError:
-    return CorpusError(f"{file}, line {line}", came, expected, "correct the line, or take the file away")
-
-
-def _between(start: float, end: float, word: str) -> Word:
-    """Word and its times; ValueError where they are not in order."""
-    if not 0 <= start <= end < inf:
-        raise ValueError(f"{word or 'a silence'} from {start:g} to {end:g} s")
-    return start, round(end - start, 6), word
-
-
-def _aligned(file: Path) -> dict[str, list[Word]]:
-    """Words of each utterance that a file of librispeech-alignments names."""
-    aligned: dict[str, list[Word]] = {}
-    for number, line in enumerate(text_of(file).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            utterance, words = _aligned_line(line.strip())
-        except ValueError as error:
-            expected = 'utterance, "WORD,,WORD" with nothing for a silence, "end,end,end" in seconds and in order'
-            raise _wrong(file, number, f"{error} in {line.strip()[:60]!a}", expected) from error
-        if aligned.setdefault(utterance, words) is not words:
-            raise _wrong(file, number, f"{utterance} a second time", "a line for each utterance")
-    if not aligned:
-        raise CorpusError(file, "it holds no utterance", "a line for each utterance", "restore it, or take it away")
-    return aligned
-
-
-def _aligned_line(line: str) -> tuple[str, list[Word]]:
-    """Utterance of a line, and its words; ValueError says what is wrong."""
-    parts = LINE.fullmatch(line)
-    if not parts:
-        raise ValueError("not three such columns")
-    words, ends = parts[2].split(","), [float(end) for end in parts[3].split(",")]
-    if len(words) != len(ends):
-        raise ValueError(f"{len(words)} words and {len(ends)} times")
-    found = [_between(*stretch) for stretch in zip([0.0, *ends], ends, words, strict=False)]
-    return parts[1], [word for word in found if word[2]]
-
-
-def _grid(file: Path) -> list[Word]:
-    """Words in the tier of that name of a TextGrid; several speakers' tiers are not told apart, the first is read."""
-    text = text_of(file)
-    tier = WORDS.search(text)
-    if not tier:
-        raise CorpusError(file, "no tier of intervals called words", "a TextGrid of words", "take the file away")
-    tokens = TOKEN.finditer(text, tier.end())
-    head = [*islice(tokens, 3)]  # from, to, how many
-    number = int(head[2][2]) if len(head) == 3 and (head[2][2] or "").isdecimal() else 0  # noqa: PLR2004
-    marks = [*islice(tokens, 3 * number)]
-    found = []
-    for first, last, label in zip(marks[::3], marks[1::3], marks[2::3], strict=False):
-        try:
-            # a mark of another kind is None, which no number can be made of
-            word = _between(float(first[2]), float(last[2]), label[1].replace('""', '"').strip())
-        except (ValueError, TypeError, AttributeError) as error:
-            line, came = text.count("\n", 0, first.start()) + 1, f"got {first[0]} {last[0]} {label[0]}"
-            raise _wrong(file, line, came, "begin and end in seconds and in order, then a word in quotes") from error
-        if word[2].lower() not in SILENT:
-            found.append(word)
-    if not number or len(marks) < 3 * number:
-        came = f"{len(marks) // 3} of {number or 'no'} intervals"
-        raise CorpusError(file, came, "a whole TextGrid", "restore it, or take it away")
-    return found
-
-
-def _ctm_pieces(folders: list[Path]) -> dict[str, list[Piece]]:
-    """Where the lines of each utterance stand in the CTM files of some folders."""
-    pieces: dict[str, list[Piece]] = {}
-    for folder in folders:
-        suffixes = (".ctm", ".txt") if folder.name == "word_labels" else (".ctm",)
-        for name in _names(folder, folders=False):
-            if name.lower().endswith(suffixes):
-                _index(folder / name, pieces)
-    return pieces
-
-
-def _index(file: Path, pieces: dict[str, list[Piece]]) -> None:
-    """Add where the utterances of a CTM file stand in it: lines of one that follow each other are one piece."""
-    at, key, begin, first = 0, "", 0, 1
-    need_file(file, MOST_BYTES)
-    with file.open("rb") as source:
-        for number, line in enumerate(chain(_lines(file, source), [b"end"]), 1):
-            name = b"".join(line.split(None, 1)[:1]).removeprefix(BOM_UTF8).decode(errors="replace")
-            if name and name != key:
-                if key and not key.startswith(";;"):
-                    here = pieces.setdefault(key, [])
-                    if here and here[0][0] != file:
-                        came = f"{key} stands in {here[0][0]} too"
-                        raise _wrong(file, first, came, "each utterance in one file")
-                    if at - begin > MOST_PIECE_BYTES:
-                        came = f"{at - begin:,} bytes of lines of {key[:60]!a}"
-                        raise _wrong(file, first, came, "a line for each word")
-                    here.append((file, begin, at, first))
-                key, begin, first = name, at, number
-            at += len(line)
-
-
-def _lines(file: Path, source: BinaryIO) -> Iterator[bytes]:
-    """Lines of a file, none of them so long that it fills memory."""
-    for number in count(1):
-        line = source.readline(MOST_PIECE_BYTES)
-        if len(line) == MOST_PIECE_BYTES:
-            raise _wrong(file, number, f"{len(line):,} bytes or more", "a line of a few words")
-        if not line:
-            return
-        yield line
-
-
-def _ctm(file: Path, begin: int, end: int, first: int) -> list[Word]:
-    """Words of one piece of a CTM file."""
-    with file.open("rb") as source:
-        source.seek(begin)
-        lines = source.read(end - begin).decode("utf-8-sig", errors="replace").rstrip("\n").split("\n")
-    found = []
-    for number, line in enumerate(lines, first):
-        cells = line.split()
-        if not cells or line.startswith(";;"):
-            continue
-        try:
-            _, _, start, length, word, *rest = cells
-            found.append((*_begin_length(start, length, rest), word))
-        except ValueError as error:
-            expected = "utterance, channel, begin and duration in seconds, word, and one field more or none"
-            raise _wrong(file, number, f"got {line.strip()[:60]!a}", expected) from error
-    return [word for word in found if word[2].lower() not in SILENT]
-
-
-def _begin_length(start: str, length: str, rest: list[str]) -> tuple[float, float]:
-    """Begin and duration of a CTM line in seconds; ValueError where they are none, or the line goes on."""
-    start_s, length_s = float(start), float(length)
-    if not (0 <= start_s < inf and 0 <= length_s < inf and len(rest) < 2):  # noqa: PLR2004
-        raise ValueError(start, length, rest)
-    return start_s, length_s

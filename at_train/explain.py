@@ -18,7 +18,7 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from jaxtyping import Float32
 
-from at_data.errors import CheckpointError, ConfigError
+from at_data.errors import ConfigError
 from at_train import checkpoints, config, results, run_folder, scores
 from at_train.batches import Data, Split, sequential_batches
 from at_train.checkpoints import Facts
@@ -113,13 +113,8 @@ def _data(run: Path, facts: dict[str, Any], dataset: Path | None) -> Data:
     """The dataset with its values in their own unit; CheckpointError where the one found is not the one trained on."""
     said = facts["dataset"]
     data = Data.open_as(dataset or scores.own_dataset(run, facts), said["target"], said["classes"], OWN_UNIT)
-    if dataset is None and data.header.content != said["content"]:
-        raise CheckpointError(
-            data.folder,
-            f"content {data.header.content[:8]} of dataset {data.header.name}",
-            f"content {said['content'][:8]}, which run {run} was trained on",
-            "name the dataset with --dataset, this one too if you mean it",
-        )
+    if dataset is None:
+        scores.refuse_other_data(run, data, facts)
     return data
 
 

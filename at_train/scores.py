@@ -38,7 +38,7 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
     seen = checkpoint.facts
     data = Data.open_as(dataset or own_dataset(run, facts), seen.target, seen.classes, (seen.mean, seen.std))
     if dataset is None:
-        _refuse_other_data(run, data, facts)
+        refuse_other_data(run, data, facts)
     checkpoints.refuse_unlike(path, seen, Facts(**data.facts()))
     if split not in data.splits or not len(data.splits[split]):
         full = ", ".join(name for name, part in data.splits.items() if len(part))
@@ -61,7 +61,7 @@ def own_dataset(run: Path, facts: dict[str, Any]) -> Path:
     )
 
 
-def _refuse_other_data(run: Path, data: Data, facts: dict[str, Any]) -> None:
+def refuse_other_data(run: Path, data: Data, facts: dict[str, Any]) -> None:
     """Nothing, or CheckpointError where the dataset that was found is not the one the run was trained on."""
     came, expected = data.header.content, facts["dataset"]["content"]
     if came != expected:

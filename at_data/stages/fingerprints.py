@@ -40,7 +40,9 @@ def fingerprint(spectra: Spectra, frames: int, bin_hz: float) -> UInt32[np.ndarr
     silence. Silence has an empty fingerprint, and so has what is not finite.
     """
     count = -(-frames // FRAMES)
-    energies = np.stack([_energies(spectra, piece, frames, bin_hz) for piece in _pieces(count)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        pieces = [_energies(spectra, piece, frames, bin_hz) for piece in _pieces(count)]
+    energies = np.stack(pieces) if len(pieces) > 1 else pieces[0][None]
     loudest = energies.max()
     if not 0 < loudest < np.inf:
         return np.zeros(0, np.uint32)
@@ -71,12 +73,11 @@ def _energies(spectra: Spectra, words: range, frames: int, bin_hz: float) -> Flo
     bins, bank = _bank(bin_hz)
     there = range(max(0, FRAMES * words.start), min(frames, FRAMES * words.stop))
     energies = np.zeros((len(words), BANDS), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.square(spectra(there)[:, bins])
-        summed = powers[0::FRAMES]
-        summed[: len(powers) // FRAMES] += powers[1::FRAMES]
-        first = there.start // FRAMES - words.start
-        energies[first : first + len(summed)] = summed @ bank[: summed.shape[1]]  # a low rate has fewer bins
+    powers = np.square(spectra(there)[:, bins])
+    summed = powers[0::FRAMES]
+    summed[: len(powers) // FRAMES] += powers[1::FRAMES]
+    first = there.start // FRAMES - words.start
+    energies[first : first + len(summed)] = summed @ bank[: summed.shape[1]]  # a low rate has fewer bins
     return energies
 
 

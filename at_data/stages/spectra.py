@@ -119,7 +119,7 @@ def excerpt(
 
     `whole` holds the magnitudes of all frames of the recording, of `recording_samples`. The segment has its
     `samples[content[0]:content[1]]` from sample `start` of the recording on, and zeros around them. Only frames that
-    reach over an end of the segment within the recording are transformed anew.
+    reach over an end of the segment within the recording are transformed anew. The answer may be a view of `whole`.
     """
     window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
     shift = start - content[0]  # from samples of the segment to those of the recording
@@ -135,8 +135,11 @@ def excerpt(
     # frames that hear nothing at all
     begin = min(first, max(0, (content[0] - after) // hop + 1))
     end = max(last, min(frames, -(-(content[1] + before) // hop)))
-    values = np.zeros((frames, whole.shape[1]), np.float32)
-    values[first:last] = whole[first + shift // hop : last + shift // hop]
+    known = whole[first + shift // hop : last + shift // hop]
+    if len(known) == frames:
+        return known
+    values = np.empty((frames, whole.shape[1]), np.float32)
+    values[:begin], values[first:last], values[end:] = 0, known, 0
     for left in (range(begin, first), range(last, end)):
         if left:
             magnitude(samples, stft, sample_rate_hz, left, out=values[left.start : left.stop])

@@ -15,7 +15,10 @@ from typing import Final
 from at_data.errors import ShardError
 
 METHOD: Final = "forkserver"
-SINGLE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# one BLAS thread each, or the cores are fought over; no module out of the folder that somebody works in
+WORKERS_KNOW = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONSAFEPATH"), "1"
+)
 
 
 def start() -> None:
@@ -26,7 +29,7 @@ def start() -> None:
     context = multiprocessing.get_context(METHOD)
     context.set_forkserver_preload(["at_data.build.work"])
     try:
-        with _single_threaded():
+        with _as_workers_know_it():
             forkserver.ensure_running()
     except OSError as error:
         raise ShardError(
@@ -64,10 +67,10 @@ def _leave_with(join: Callable[[], None]) -> None:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Environment in which workers start: one BLAS thread each, or the cores are fought over."""
-    before = {name: os.environ.get(name) for name in SINGLE_THREAD}
-    os.environ.update(dict.fromkeys(SINGLE_THREAD, "1"))
+def _as_workers_know_it() -> Iterator[None]:
+    """Environment in which workers start."""
+    before = {name: os.environ.get(name) for name in WORKERS_KNOW}
+    os.environ.update(WORKERS_KNOW)
     try:
         yield
     finally:

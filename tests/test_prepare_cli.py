@@ -103,6 +103,15 @@ def test_a_disk_that_is_too_small_is_exit_two_unless_told_otherwise(
     assert run(monkeypatch, *arguments, "--ignore-free-space") == 0
 
 
+def test_modules_that_lie_where_somebody_works_are_not_taken_for_ours(digits: Path, tmp_path: Path) -> None:
+    for name in ("numpy", "soxr", "at_data"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is not the library')")
+    tool = Path(sys.executable).parent / "at-prepare"
+    command = [tool, "build", "synth_speaker", "--source", digits.parent, "--out", "datasets", "--workers", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "not the library" in done.stderr) == (0, False), done.stderr
+
+
 def test_profile_says_how_long_each_stage_took(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

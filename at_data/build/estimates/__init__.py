@@ -73,7 +73,7 @@ def estimate(
     by_file = {"shards": shards_bytes, **weight.files}
     data_bytes = sum(by_file.values())
     needed = room.needed_bytes if room else space.needed(made, by_task, data_bytes, workers)
-    used = memory.memory(made, items, max(by_task.values(), default=0), lengths.decode_bytes)
+    used = memory.memory(made, items, max(by_task.values(), default=0), lengths)
     by_split = Counter(dict.fromkeys(made.splits, 0))
     for task in made.tasks:
         by_split[task.split] += by_task[task.number]

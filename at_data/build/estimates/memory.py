@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from at_data.build.estimates.lengths import Lengths
 from at_data.build.finish import BLOCK
+from at_data.build.hearing import WHOLE_S, heard_in, same_frames
 from at_data.build.mixing import NOISE_BYTES
 from at_data.build.plan import Plan
 from at_data.recordings import samples_in
+from at_data.stages import spectra
 
 # Measured on Linux, Python 3.11, in builds of 50 to 6,000 recordings and up to 42,000 items: ru_maxrss of the parent,
 # VmHWM of workers. A fifth is put on top.
@@ -15,6 +18,7 @@ WORKER_BYTES = 120 << 20  # interpreter, libraries
 RECORDING_BYTES = 3_000  # a planned recording, its hash and fingerprint, its row in every table
 ITEM_BYTES = 1_700  # an item: its row, its id, its columns
 MIXING_BYTES = 3_000  # what is noted of an item's noise
+FRAMED = 4  # times as much as frames of samples: windowed, their spectrum, magnitudes
 MARGIN = 1.2
 
 
@@ -26,20 +30,23 @@ class Memory:
     worker_bytes: int
 
 
-def memory(made: Plan, items: int, largest_items: int, decode_bytes: int) -> Memory:
+def memory(made: Plan, items: int, largest_items: int, lengths: Lengths) -> Memory:
     """Peak memory of a build of so many items, the fullest shard of so many.
 
-    A worker holds one recording while it reads, with the noise read lately, and while it writes a shard a block of
-    items and (as pages that the system can take back) the part they come from.
+    A worker holds one recording and its frames while it reads, with the noise read lately, and while it writes a shard
+    a block of items and (as pages that the system can take back) the part they come from.
     """
     settings = made.manifest
     item_bytes = 4 * made.shape[0] * made.shape[1]
-    window = 2 * (made.shape[1] - 1)
-    framed_bytes = 4 * made.shape[0] * window * 5  # frames, their spectrum, in and out
+    rate_hz = settings.audio.sample_rate_hz
+    longest = min(max(lengths.samples.values(), default=0), round(WHOLE_S * rate_hz))
+    stft = settings.stft if same_frames(settings.stft, rate_hz) else heard_in(rate_hz)
+    frames = max(made.shape[0], spectra.shape(longest, stft, rate_hz)[0])
+    framed_bytes = 4 * frames * 2 * (made.shape[1] - 1) * FRAMED
     noise_bytes = 0
     if settings.noise != "none":
         noise_bytes = NOISE_BYTES + 4 * samples_in(settings.segment.length_s, settings.audio.sample_rate_hz) * 4
-    reading = decode_bytes + framed_bytes + item_bytes + noise_bytes
+    reading = lengths.decode_bytes + framed_bytes + item_bytes + noise_bytes
     writing = largest_items * item_bytes + 3 * BLOCK * item_bytes
     mixing_bytes = 0 if settings.noise == "none" else MIXING_BYTES
     parent = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from at_data import cards, headers, shards
-from at_data.build import earlier, kinds, parts, proof, publish, sources, stopwatch, tables, work
+from at_data.build import alike, earlier, kinds, parts, proof, publish, sources, stopwatch, tables, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
 from at_data.build.finish import Finish, finish_shard
@@ -14,6 +14,7 @@ from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
 from at_data.build.sift import Sifted, refuse_too_bad, sift
+from at_data.build.unswept import unswept
 from at_data.build.worker import unusable
 from at_data.files import force, settle, settle_name
 from at_data.manifest import Manifest
@@ -116,6 +117,7 @@ def build(
     return Built(final, header, True, stopwatch.taken(), pool.spent)
 
 
+@unswept()
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress, explain: Tell) -> headers.Header:
     missing = earlier.missing(folder, made, pool, explain)
     stopwatch.lap("look at what is there")
@@ -126,7 +128,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     )
     words = dict(entry for task in (*made.tasks, *made.watched) for entry in parts.read_words(folder, task.number))
     stopwatch.lap("read the summaries")
-    sifted = sift(made, summaries, words, max_bad, quarantine)
+    sifted = sift(made, summaries, words, max_bad, quarantine, alike.searcher(folder, pool))
     stopwatch.lap("look for duplicates")
     lines = proof.prove(made, sifted)
     leaks.refuse(lines, made.manifest.name)

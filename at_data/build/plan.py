@@ -9,6 +9,7 @@ from types import ModuleType
 from at_data import corpora, seeds, shards
 from at_data.build import kinds
 from at_data.build.chosen import chosen, left_over, listed, unlabelled
+from at_data.build.unswept import unswept
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
@@ -82,6 +83,7 @@ class Plan:
         return spectra.shape(length, settings.stft, settings.audio.sample_rate_hz)
 
 
+@unswept()
 def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> Plan:
     """Plan of a build: listed, filtered, split, group leaks proved, items assigned to shards.
 

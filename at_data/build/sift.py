@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from at_data.build import kinds
+from at_data.build.alike import Near
 from at_data.build.finish import row_order
 from at_data.build.hearing import Fingerprint
 from at_data.build.parts import Row, Summary
@@ -45,9 +46,14 @@ class Sifted:
 
 
 def sift(
-    plan: Plan, summaries: Sequence[Summary], words: dict[str, Fingerprint], max_bad: float, where: Path
+    plan: Plan,
+    summaries: Sequence[Summary],
+    words: dict[str, Fingerprint],
+    max_bad: float,
+    where: Path,
+    search: Near = duplicates.near,
 ) -> Sifted:
-    """What stays of everything read; `words` are the fingerprints of it.
+    """What stays of everything read; `words` are the fingerprints of it, `search` finds those that are alike.
 
     Raises CorpusError when more than a share of `max_bad` is bad (`where` is the list to look into), when the manifest
     has shared waveforms or near-duplicates end the build, and when a split lost a class.
@@ -64,7 +70,9 @@ def sift(
     same = {} if rules.exact == "keep" else leaks.shared_waveforms(waveforms, places)
     _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
     left_out += _entries(places, same, kinds.DUPLICATE, "same waveform as")
-    alike, near = _near(places, rules.near, {item: words[item] for item in sorted(waveforms) if item not in same})
+    alike, near = _near(
+        search, places, rules.near, {item: words[item] for item in sorted(waveforms) if item not in same}
+    )
     _refuse_duplicates(plan, alike, rules.near, "near", "nearly the same sound as")
     left_out += _entries(places, alike, kinds.NEAR_DUPLICATE, "nearly the same sound as")
     dropped = {**same, **alike}
@@ -108,7 +116,7 @@ def refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int,
 
 
 def _near(
-    places: Mapping[str, str], rule: str, words: dict[str, Fingerprint]
+    search: Near, places: Mapping[str, str], rule: str, words: dict[str, Fingerprint]
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Recordings nearly the same as one in a more protected split, as far as the manifest minds; and pairs that stay.
 
@@ -116,7 +124,7 @@ def _near(
     """
     dropped: dict[str, str] = {}
     while True:
-        pairs = [(pair.one, pair.other) for pair in duplicates.near(words, places)]
+        pairs = [(pair.one, pair.other) for pair in search(words, places)]
         losers = leaks.less_protected(pairs, places)
         if not losers or rule == "keep":
             return dropped, pairs

@@ -2,12 +2,13 @@
 
 import csv
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,31 +32,26 @@ NAMES = (
 def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`index.parquet`: one row per item, in shard order."""
     length_s = plan.manifest.segment.length_s
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("id", "recording", "path", "start_s", "stop_s", "split", "shard", "row", "waveform")
+    items = [item for kept in sifted.items for item in kept]
+    recordings = [item.recording for item in items]
+    start_s = np.array([(item.recording.start_s or 0.0) + item.row.start_s for item in items], np.float64)
+    counts = [len(kept) for kept in sifted.items]
+    shards = [(task.split, task.file) for task, count in zip(plan.tasks, counts, strict=True) for _ in range(count)]
+    columns: dict[str, Any] = {
+        "id": [item.id for item in items],
+        "recording": [recording.id for recording in recordings],
+        "path": [recording.path for recording in recordings],
+        "start_s": start_s,
+        "stop_s": start_s + length_s,
+        "split": [split for split, _ in shards],
+        "shard": [file for _, file in shards],
+        "row": [place for count in counts for place in range(count)],
+        "waveform": [sifted.waveforms[recording.id] for recording in recordings],
     }
-    attributes: dict[str, list[str | None]] = {f"attribute.{name}": [] for name in plan.attributes}
-    mixings: list[dict[str, Any] | None] = []
-    for task, kept in zip(plan.tasks, sifted.items, strict=True):
-        for place, item in enumerate(kept):
-            recording = item.recording
-            start_s = (recording.start_s or 0.0) + item.row.start_s
-            values = (
-                item.id,
-                recording.id,
-                recording.path,
-                start_s,
-                start_s + length_s,
-                task.split,
-                task.file,
-                place,
-                sifted.waveforms[recording.id],
-            )
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
-            for name, column in attributes.items():
-                column.append(recording.attributes.get(name.removeprefix("attribute.")))
-            mixings.append(item.row.mixing)
+    attributes = {
+        f"attribute.{name}": [recording.attributes.get(name) for recording in recordings] for name in plan.attributes
+    }
+    mixings = [item.row.mixing for item in items]
     table = pa.table(columns | attributes | _noise_columns(mixings, sifted.noises))
     pq.write_table(table, path, compression="zstd")
 
@@ -91,10 +87,12 @@ def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
     Stretches that are the same by design (mixtures of one sentence) are no duplicates.
     """
     target = plan.manifest.target
-    groups: defaultdict[str, list[Recording]] = defaultdict(list)
-    for recording in plan.recordings:
-        if recording.id in sifted.waveforms:
-            groups[sifted.waveforms[recording.id]].append(recording)
+    hashes = sifted.waveforms
+    found = Counter(hashes[recording.id] for recording in plan.recordings if recording.id in hashes)
+    groups: dict[str, list[Recording]] = {waveform: [] for waveform, files in found.items() if files > 1}
+    for recording in plan.recordings if groups else ():
+        if hashes.get(recording.id) in groups:
+            groups[hashes[recording.id]].append(recording)
     held = {item.recording.id for kept in sifted.items for item in kept}
     counts = {"waveforms": 0, "recordings": 0, "with_several_labels": 0}
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -138,7 +136,9 @@ def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
         "recording": pa.array(names, pa.string()),
         "split": pa.array([places[item] for item in names], pa.string()).dictionary_encode(),
         "waveform": pa.array([sifted.waveforms[item] for item in names], pa.string()),
-        "words": pa.array([sifted.fingerprints[item].astype("<u4").tobytes() for item in names], pa.binary()),
+        "words": pa.array(
+            [sifted.fingerprints[item].astype("<u4", copy=False).tobytes() for item in names], pa.binary()
+        ),
     }
     table = pa.table(columns)
     pq.write_table(table, path, compression="zstd")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from at_data import cards, headers, manifest
+from at_data.build.unswept import unswept
 from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.manifest import Manifest
@@ -15,6 +16,7 @@ from at_data.verify import index as indexes
 MOST = 20  # lines told of one file
 
 
+@unswept()
 def look(job: tuple[str, int | None]) -> dict[str, Any]:
     """What is wrong with the tables of a folder, or with the shard of that number; and what was measured."""
     folder, number = Path(job[0]), job[1]

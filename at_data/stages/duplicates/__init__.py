@@ -1,0 +1,103 @@
+"""Fingerprints -> the pairs of recordings that hold the same sound.
+
+Two words of 32 bits that agree in three of their four bytes make a candidate, as in the search of Haitsma and Kalker
+(ISMIR 2002), which looks up words with a few bits flipped. Where many recordings agree in them, a byte of a later word
+has to agree as well, so that what a word leads to does not grow with the corpus. Candidates are found by sorting, never
+by comparing all with all, so time grows as n log n. A candidate is laid over the other one where the words agree; its
+distance is Dice's: bits set in one alone, divided by the bits set in both together. It is the bit error rate where half
+the bits are set, and about 0.5 for words set at random.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt32
+
+from at_data.stages.duplicates.candidates import PARTNERS, candidates
+from at_data.stages.duplicates.laid import Laid, Part, bits_of, lay
+
+THRESHOLD = 0.2  # docs/results/near_duplicates.md
+LEAST_BITS = 64  # set in the stretch compared: less is no evidence
+LEAST_SHARE = 0.5  # of the bits of the sparser recording that have to lie in the stretch compared
+COMPARED_AT_ONCE = 1 << 18  # words compared at a time: what the cache holds
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """Two recordings that hold the same sound, in order of id; 0 is the distance of equal fingerprints."""
+
+    one: str
+    other: str
+    distance: float
+
+
+Found = tuple[Int64[np.ndarray, "found"], Int64[np.ndarray, "found"], Float64[np.ndarray, "found"]]
+"""Pairs that a part leads to, as places in order of id, and how far apart they are."""
+
+
+def near(
+    fingerprints: Mapping[str, UInt32[np.ndarray, "_"]],
+    splits: Mapping[str, str] | None = None,
+    threshold: float = THRESHOLD,
+    run: Callable[[Laid, Sequence[Part], float], Iterable[Found]] | None = None,
+) -> list[Pair]:
+    """Pairs no further apart than the threshold, in order of id; with `splits`, those that stand in different ones.
+
+    The answer does not depend on the order of the mapping. A stretch that holds half of the sparser recording is
+    enough, so two cuts of one recording are found where they overlap by half. What many recordings share is capped:
+    of those that hold one and the same word, each is compared with the next 16 of every split in order of id, and
+    with the last before it. So of 10,000 copies of one hum every one is in some pair, and not every pair is named.
+    Recordings with an empty fingerprint are in no pair.
+
+    `run` gives what every part leads to, as `search` does; without it they are searched here, one after the other.
+    """
+    ids = sorted(name for name, words in fingerprints.items() if words.size)
+    if not ids:
+        return []
+    numbers = {name: place for place, name in enumerate(sorted(set(splits.values())))} if splits else {}
+    sides = np.array([numbers[splits[name]] if splits else -1 for name in ids], np.int32)
+    laid = lay([fingerprints[name] for name in ids], sides)
+    best: dict[tuple[int, int], float] = {}
+    parts = laid.parts()
+    for one, other, distances in run(laid, parts, threshold) if run else (search(laid, p, threshold) for p in parts):
+        for a, b, distance in zip(one.tolist(), other.tolist(), distances.tolist(), strict=True):
+            best[a, b] = min(best.get((a, b), 1.0), distance)
+    return [Pair(ids[a], ids[b], distance) for (a, b), distance in sorted(best.items())]
+
+
+def search(laid: Laid, part: Part, threshold: float) -> Found:
+    """Pairs that one part of the words leads to, no further apart than the threshold."""
+    one, other, offset = candidates(laid, part)
+    distances = _distances(laid, one, other, offset)
+    found = distances <= threshold
+    return one[found], other[found], distances[found]
+
+
+def _distances(
+    laid: Laid, a: Int64[np.ndarray, "n"], b: Int64[np.ndarray, "n"], offset: Int64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
+    """Distances of candidates over the whole stretch they share; infinite where it is no evidence."""
+    from_a, from_b = np.maximum(0, -offset), np.maximum(0, offset)
+    sizes = np.minimum(laid.sizes[a] - from_a, laid.sizes[b] - from_b)
+    from_a, from_b = from_a + laid.starts[a], from_b + laid.starts[b]
+    bits_a, bits_b = laid.bits(from_a, sizes), laid.bits(from_b, sizes)
+    whole = np.minimum(laid.bits(laid.starts[a], laid.sizes[a]), laid.bits(laid.starts[b], laid.sizes[b]))
+    enough = np.minimum(bits_a, bits_b) >= np.maximum(LEAST_BITS, LEAST_SHARE * whole)
+    distances = np.full(a.size, np.inf)
+    kept = np.flatnonzero(enough)
+    kept = kept[np.argsort(sizes[kept], kind="stable")]
+    start = 0
+    while start < kept.size:  # those of about one length together
+        length = int(sizes[kept[min(start + COMPARED_AT_ONCE // int(sizes[kept[start]]), kept.size) - 1]])
+        chunk = kept[start : start + max(1, COMPARED_AT_ONCE // length)]
+        length = int(sizes[chunk[-1]])
+        words = laid.rows(from_a[chunk], length) ^ laid.rows(from_b[chunk], length)
+        words[np.arange(length) >= sizes[chunk, None]] = 0
+        apart = bits_of(words).sum(axis=1, dtype=np.int64)
+        distances[chunk] = apart / (bits_a[chunk] + bits_b[chunk])
+        start += chunk.size
+    return distances
+
+
+__all__ = ["PARTNERS", "THRESHOLD", "Found", "Laid", "Pair", "Part", "near", "search"]

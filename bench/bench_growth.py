@@ -1,0 +1,159 @@
+"""Cost of every step against the number of items, and of the whole against workers, shard size, batch size and layer.
+
+    OMP_NUM_THREADS=1 python bench/bench_growth.py [--full] [--figure FILE.png] [--only items workers shard batch layer]
+
+`items`: microseconds for an item of each step at three sizes, the exponent p of time ~ items^p between the last two,
+and memory. The steps of the one process whom the workers wait for run on what is made up for 10,000, 30,000 and 100,000
+recordings (with `--full` 1,000,000 as well); builds are of items of 50 ms, 1,000, 3,000 and 10,000 of them (`--full`:
+100,000). 1 is linear; sorting alone gives 1.1; more than 1.15 is marked. Every size has a process of its own.
+"""
+
+import argparse
+import functools
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from bench_step import CLOCKS, show, timed, with_penalty
+
+from at_train.batches import Data, epoch_batches
+
+HERE = Path(__file__).parent
+WORK = HERE / "work" / "growth"
+SIZES = {"parent": (10_000, 30_000, 100_000), "built": (1_000, 3_000, 10_000)}
+MORE = {"parent": 1_000_000, "built": 100_000}
+STEEP = 1.15
+CURVES = ("items", "workers", "shard", "batch", "layer")
+LAYERS = ("conv1", "conv5", "conv9", "conv13")
+Curve = dict[str, dict[float, float]]
+"""By the name of a line: what it costs at each place."""
+
+
+def steps(kind: str, items: int, *flags: object) -> dict[str, tuple[float, float]]:
+    """Seconds and MB of every step, measured in another process."""
+    folder = WORK / f"{kind}{items}"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, str(HERE / "growth_steps.py"), kind, str(items), str(folder), *map(str, flags)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    found: dict[str, tuple[float, float]] = json.loads(done.stdout)
+    return found
+
+
+def slope(taken: dict[float, float]) -> float:
+    """Exponent of growth between the two largest sizes."""
+    (few, before), (many, after) = sorted(taken.items())[-2:]
+    return math.log(after / before) / math.log(many / few)
+
+
+def by_items(*, full: bool) -> Curve:
+    """Microseconds for an item of each step; prints the table."""
+    curve: Curve = {}
+    for kind, usual in SIZES.items():
+        sizes = (*usual, MORE[kind]) if full else usual
+        found = {items: steps(kind, items) for items in sizes}
+        print(f"\n{'us an item':<28}" + "".join(f"{items:>12,}" for items in sizes) + "   exponent   peak MB")
+        for name in found[sizes[0]]:
+            taken = {float(items): found[items][name][0] for items in sizes}
+            power = slope(taken)
+            memory = " ".join(f"{found[items][name][1]:.0f}" for items in sizes)
+            cells = "".join(f"{1e6 * taken[items] / items:>12.2f}" for items in sizes)
+            told = "  <- steeper than linear" if power > STEEP and taken[sizes[-1]] > 0.1 else ""
+            print(f"{name:<28}{cells}   {power:>8.2f}   {memory}{told}")
+            curve[name] = {items: 1e6 * taken[items] / items for items in sizes}
+    return curve
+
+
+def of_a_build(flag: str, values: tuple[int, ...], items: int) -> Curve:
+    """Microseconds for an item of a build, its checking and its opening, against one of the settings."""
+    curve: Curve = {}
+    for value in values:
+        for name, (took_s, _) in steps("built", items, flag, value).items():
+            curve.setdefault(name, {})[value] = 1e6 * took_s / items
+    return tell(f"{items:,} items, us an item by {flag.strip('-')}", curve)
+
+
+def by_batch() -> Curve:
+    """Microseconds for an item that is read in random order, by the size of a batch."""
+    items = SIZES["built"][-1]
+    steps("built", items)
+    data = Data.open(next((WORK / f"built{items}" / "out").iterdir()))
+    train, device = data.splits["train"], torch.device("cpu")
+    curve: Curve = {"read in batches": {}}
+    for size in (1, 4, 16, 64, 256, 1024):
+        taken = []
+        for turn in range(3):
+            began = time.process_time()
+            count = sum(len(batch.ids) for batch in epoch_batches(train, size, 1, turn + 1, device))
+            taken.append(1e6 * (time.process_time() - began) / count)
+        curve["read in batches"][size] = statistics.median(taken)
+    return tell("us an item by batch size", curve)
+
+
+def by_layer() -> Curve:
+    """Steps with anti-transfer to plain steps, by the layer compared."""
+    device = torch.device("cpu")
+    timer = functools.partial(timed, device=device, clock=CLOCKS["process"])
+    curve: Curve = {"anti": {}, "anti with kept vectors": {}}
+    for layer in LAYERS:
+        WORK.mkdir(parents=True, exist_ok=True)
+        base, anti, cached, _ = with_penalty(0.125, layer, device, WORK)
+        for line, text in zip(curve.values(), show(base, [anti, cached], 5, timer), strict=True):
+            line[int(layer.removeprefix("conv"))] = float(text.split()[0])
+    return tell("step to a plain step, by layer (width 1/8)", curve)
+
+
+def tell(title: str, curve: Curve) -> Curve:
+    """The curve, printed."""
+    places = list(next(iter(curve.values())))
+    print(f"\n{title:<42}" + "".join(f"{place:>10,}" for place in places))
+    for name, line in curve.items():
+        print(f"{name:<42}" + "".join(f"{line[place]:>10.2f}" for place in places))
+    return curve
+
+
+def draw(curves: dict[str, Curve], path: Path) -> None:
+    """All curves in one picture."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - needed here only
+
+    figure = Figure(figsize=(4.5 * len(curves), 4.5), layout="constrained")
+    for axis, (title, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        for name, line in curve.items():
+            axis.plot(list(line), list(line.values()), marker="o", markersize=3, label=name)
+        axis.set(xlabel=title, ylabel="step / plain step" if title == "layer" else "microseconds an item")
+        if title != "layer":
+            axis.set(xscale="log", yscale="log")
+        axis.legend(fontsize=6)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="a million planned items, and 100,000 built ones")
+    parser.add_argument("--figure", type=Path, help="picture of all curves")
+    parser.add_argument("--only", nargs="+", choices=CURVES, default=CURVES)
+    arguments = parser.parse_args()
+    print("# bench_growth: processor time of one core; builds by the clock, two workers", flush=True)
+    ways = {
+        "items": functools.partial(by_items, full=arguments.full),
+        "workers": functools.partial(of_a_build, "--workers", (1, 2), SIZES["built"][1]),
+        "shard": functools.partial(of_a_build, "--per-shard", (16, 64, 256, 1024), SIZES["built"][1]),
+        "batch": by_batch,
+        "layer": by_layer,
+    }
+    curves = {name: way() for name, way in ways.items() if name in arguments.only}
+    if arguments.figure:
+        draw(curves, arguments.figure)
+    shutil.rmtree(WORK, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

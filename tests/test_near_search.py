@@ -1,0 +1,72 @@
+"""The search for near-duplicates, in parts, in processes and in crowds; and work without the search for cycles."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from at_data.build.alike import searcher
+from at_data.build.pool import Pool
+from at_data.build.unswept import unswept
+from at_data.stages.duplicates import near, search
+
+
+def copied(count: int, words: np.ndarray, dice: np.random.Generator) -> dict[str, np.ndarray]:
+    """Recordings of such words, and of a quarter of them a copy with a few bits the other way round."""
+    made = {f"{item:05d}": dice.choice(words, 61) for item in range(count)}
+    flips = np.left_shift(np.uint32(1), dice.integers(0, 32, (count, 61)).astype(np.uint32))
+    flips[dice.random(flips.shape) < 0.7] = 0
+    copies = {f"copy of {item}": made[item] ^ flips[int(item)] for item in list(made)[::4]}
+    return made | copies
+
+
+def sides(words: dict[str, np.ndarray]) -> dict[str, str]:
+    return {item: "test" if item.startswith("copy") else ("train", "valid")[int(item) % 2] for item in words}
+
+
+@pytest.fixture(scope="module")
+def words() -> dict[str, np.ndarray]:
+    dice = np.random.default_rng(3)
+    return copied(300, dice.integers(0, 2**32, 5000, dtype=np.uint32), dice)
+
+
+def test_the_order_of_the_parts_changes_nothing(words):
+    def backwards(laid, parts, threshold):
+        return (search(laid, part, threshold) for part in reversed(parts))
+
+    found = near(words, sides(words))
+    assert len(found) >= 75
+    assert near(words, sides(words), run=backwards) == found
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_find_what_one_process_finds(words, workers, tmp_path):
+    (tmp_path / "parts").mkdir()
+    fewer = {item: held for item, held in words.items() if item[-1] in "048"}
+    with Pool(workers) as pool:
+        look = searcher(tmp_path, pool)
+        assert look(words, sides(words)) == near(words, sides(words))
+        # a second search in the same work folder is of what it is given, not of what the first one was
+        assert look(fewer, sides(fewer)) == near(fewer, sides(fewer))
+        assert look({}, {}) == []
+
+
+def test_a_copy_is_found_where_every_word_is_in_a_crowd():
+    dice = np.random.default_rng(4)
+    crowd = copied(2000, dice.integers(0, 2**32, 60, dtype=np.uint32), dice)
+    found = {(pair.one, pair.other) for pair in near(crowd, sides(crowd))}
+    copies = [item for item in crowd if item.startswith("copy")]
+    told = [item for item in copies if (item.removeprefix("copy of "), item) in found]
+    assert len(told) >= 0.98 * len(copies)
+
+
+def test_cycles_are_looked_for_again_afterwards():
+    assert gc.isenabled()
+    with unswept():
+        with unswept():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), unswept():
+        _ = 1 / 0
+    assert gc.isenabled()

@@ -38,7 +38,7 @@ license_name: {licence}
 
 Each item is {header.frames} frames x {header.bins} bins of STFT magnitude, rows in time order, stored as
 {header.dtype}: (x - {header.scaling.mean!r}) / {header.scaling.std!r}, both measured on the training split.
-
+{padding}
 Attributes, each a column of every shard: {attributes}.
 Nuisances named by the manifest: {nuisances}.
 
@@ -65,6 +65,10 @@ Each one stands in `quarantine.jsonl` with its reason.
 ```
 """
 
+UNSTORED = """\
+Frames of zeros before and after the sound of an item are not stored: `start`, `first` and `length` say where it lies.
+"""
+
 
 def card(header: Header, proof: Iterable[Line]) -> str:
     """Dataset card in Markdown: what it is, where it comes from, how it was made, what it promises."""
@@ -76,6 +80,7 @@ def card(header: Header, proof: Iterable[Line]) -> str:
         counts=_markdown(("split", "items", "hours", *header.classes[:COLUMNS]), _count_rows(header, COLUMNS)),
         attributes=", ".join(f"`{name}` ({len(values)} values)" for name, values in header.attributes.items()),
         nuisances=", ".join(f"`{name}`" for name in header.nuisances) or "none",
+        padding=UNSTORED if header.padding == "implicit" else "",
         split=json.dumps(header.manifest["split"]),
         proof=_markdown(("splits", "key", "shared", "verdict"), lines),
         bias=_bias_section(header),
@@ -142,7 +147,7 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
     scaling, attributes = header.scaling, header.attributes
     lines = [
         f"{header.name}-{header.digest[:8]}: {header.target} from {header.manifest['corpus']}",
-        f"items: {header.frames} frames x {header.bins} bins, {header.dtype}",
+        f"items: {header.frames} frames x {header.bins} bins, {header.dtype}, padding {header.padding}",
         f"scaling: mean {scaling.mean:.6g}, standard deviation {scaling.std:.6g}, measured on train",
         f"attributes: {', '.join(f'{name} ({len(values)})' for name, values in attributes.items())}",
         f"nuisances: {', '.join(header.nuisances) or 'none'}",

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train import batches
-from at_train.batches import Data, ahead, epoch_batches, order, sequential_batches
+from at_train.batches import Data, Runs, ahead, devices, epoch_batches, order, sequential_batches, windows
 
 CPU = torch.device("cpu")
 SCALED = 1e-5  # float32 rounding of a shift and a factor
@@ -130,7 +129,7 @@ def equal(ours, theirs):
 def test_a_split_held_on_the_device_gives_the_same_batches(folder, monkeypatch):
     split = Data.open(folder).splits["train"]
     read = list(epoch_batches(split, 5, 1, 2, CPU))
-    monkeypatch.setattr(batches, "_stays_on_disk", lambda *_: False)
+    monkeypatch.setattr(devices, "stays_on_disk", lambda *_: False)
     assert equal(epoch_batches(split, 5, 1, 2, CPU), read)
     assert list(split.held) == ["cpu"]
     assert equal(sequential_batches(split, 7, CPU), [*sequential_batches(Data.open(folder).splits["train"], 7, CPU)])
@@ -139,10 +138,83 @@ def test_a_split_held_on_the_device_gives_the_same_batches(folder, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: run it where there is one")
 @pytest.mark.parametrize("share", [0.0, 0.5], ids=["copied as needed", "held on the GPU"])
 def test_a_gpu_gets_the_batches_that_a_cpu_gets(folder, monkeypatch, share):
-    monkeypatch.setattr(batches, "GPU_SHARE", share)
+    monkeypatch.setattr(devices, "GPU_SHARE", share)
     split, device = Data.open(folder).splits["train"], torch.device("cuda")
     assert equal(epoch_batches(split, 5, 1, 2, device), [*epoch_batches(split, 5, 1, 2, CPU)])
     assert bool(split.held) == (share > 0)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(1, 100), st.integers(0, 300), st.integers(1, 20), st.integers(1, 60))
+def test_windows_hold_every_item_once_and_are_pure(seed, epoch, n, run, buffer):
+    found = windows(seed, epoch, n, Runs(run, buffer))
+    assert sorted(place for window in found for place in window.tolist()) == list(range(n))
+    assert all(len(window) <= max(run, buffer) for window in found)
+    again = windows(seed, epoch, n, Runs(run, buffer))
+    assert [window.tolist() for window in again] == [window.tolist() for window in found]
+
+
+def test_windows_are_the_same_on_every_machine():
+    # as the order of items: this must never change
+    found = [window.tolist() for window in windows(7, 3, 12, Runs(2, 5))]
+    assert found == [[8, 9, 3, 2], [5, 10, 4, 11], [0, 6, 7, 1]]
+
+
+def same_run(places, run):
+    """How many items are followed by one that lies less than a run away."""
+    return int((np.abs(np.diff(places)) < run).sum())
+
+
+@pytest.mark.parametrize(("run", "buffer"), [(16, 256), (64, 1024), (100, 5000)])
+def test_neighbours_in_a_run_are_seldom_neighbours_in_the_order(run, buffer):
+    """Pairs that stand side by side and lie within a run: as many as chance makes in a window, within 5 deviations.
+
+    Of two items of a window that come one after the other, (run - 1) / (window - 1) are of one run; others at most
+    a run apart are of neighbouring runs, which stand in one window by chance: at most twice run / n more.
+    """
+    n, epochs = 20_000, 5
+    orders = [np.concatenate(windows(1, epoch, n, Runs(run, buffer))) for epoch in range(1, epochs + 1)]
+    held = buffer // run * run
+    most = (run - 1) / (held - 1) + 4 * run / n
+    pairs = epochs * (n - 1)
+    bound = pairs * most + 5 * np.sqrt(pairs * most * (1 - most))
+    assert sum(same_run(places, run) for places in orders) < bound
+    least = sum(same_run(order(1, epoch, n), run) for epoch in range(1, epochs + 1))
+    assert least < bound  # a permutation has fewer, or none would be lost
+    assert bound < epochs * same_run(np.arange(n), run) / 5  # and runs as they lie would break it
+
+
+@pytest.mark.parametrize(("run", "buffer"), [(16, 256), (64, 1024)])
+def test_where_an_item_comes_says_little_of_where_it_lies(run, buffer):
+    n = 20_000
+    places = np.concatenate(windows(1, 1, n, Runs(run, buffer)))
+    # of n / buffer windows: their means differ by chance, about the deviation of a mean of buffer / run draws
+    correlation = np.corrcoef(np.arange(n), places)[0, 1]
+    assert abs(correlation) < 5 / np.sqrt(n / run)
+    others = np.concatenate(windows(1, 2, n, Runs(run, buffer)))
+    assert abs(np.corrcoef(places, others)[0, 1]) < 5 / np.sqrt(n / run)
+
+
+def test_runs_begin_elsewhere_in_every_epoch():
+    partners = [{frozenset(window.tolist()) for window in windows(1, epoch, 64, Runs(8, 8))} for epoch in range(1, 9)]
+    assert len(frozenset.union(*map(frozenset, partners))) > 4 * 8
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24])
+def test_an_epoch_by_runs_holds_every_item_once(folder, batch_size, monkeypatch):
+    asked = []
+    monkeypatch.setattr("at_data.shards.SplitReader.ask_for", lambda _, rows: asked.append(rows.tolist()))
+    split = Data.open(folder).splits["train"]
+    seen = [item for batch in epoch_batches(split, batch_size, 3, 1, CPU, Runs(3, 9)) for item in batch.ids]
+    expected = windows(3, 1, len(split), Runs(3, 9))
+    assert seen == [split.ids[place] for window in expected for place in window.tolist()]
+    assert asked == [split.rows[window].tolist() for window in expected]
+
+
+def test_reading_ahead_changes_nothing(tmp_path):
+    split = Data.open(toy.dataset(tmp_path / "d")).splits["train"]
+    before = split.reader.read(np.arange(24))
+    split.reader.ask_for(np.array([5, 3, 4, 20]))
+    np.testing.assert_array_equal(split.reader.read(np.arange(24)), before)
 
 
 @given(st.integers(0, 20), st.integers(1, 4))

@@ -42,7 +42,9 @@ MANIFESTS: dict[str, dict[str, Any]] = {
             "split": {"train": 0.4, "valid": 0.3, "test": 0.3},
         }
     },
-    "compressed": {"store": {"dtype": "float32", "recordings_per_shard": 8, "compression": "zstd"}},
+    "compressed": {
+        "store": {"dtype": "float32", "recordings_per_shard": 8, "compression": "zstd", "padding": "stored"}
+    },
 }
 
 
@@ -79,7 +81,7 @@ def built(folder: Path) -> dict[str, Any]:
     noises = write_noises(folder / "MS-SNSD")
     raw = yaml.safe_load(manifest.shipped()["synth_word_by_speaker"].read_text())
     raw |= {"corpus": "table", "keep": {"word": ["no", "stop", "yes"]}}
-    raw["store"] = {"dtype": "float16", "recordings_per_shard": 8, "compression": "none"}
+    raw["store"] = {"dtype": "float16", "recordings_per_shard": 8, "compression": "none", "padding": "stored"}
     found = {}
     for name, changes in MANIFESTS.items():
         made = manifest.parse(raw | changes | {"name": name}, "golden")

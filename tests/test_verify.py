@@ -429,7 +429,7 @@ def sound(folder: Path, source: Path, **how: Any) -> verify.Found:
     "change",
     [
         {"scaling": {"kind": "none", "measured_on": "train"}},
-        {"store": {"dtype": "float32", "recordings_per_shard": 50, "compression": "zstd"}},
+        {"store": {"dtype": "float32", "recordings_per_shard": 50, "compression": "zstd", "padding": "implicit"}},
         {"bias": {"with": "speaker", "favoured": 3, "strength": 0.9}},
         {"split": RANDOM, "shared": ["speaker"], "keep": {"word": ["zero", "one", "two"]}},
         {"split": {"by": ["speaker", "take"], "fold": "1/groups", "method": "balanced", "valid": 0.0,

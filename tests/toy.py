@@ -12,6 +12,7 @@ from at_train.config import Settings, parse
 
 FRAMES, BINS = 40, 33  # the smallest that VGG16 takes is 32 x 32
 WIDTH = 1 / 32
+SILENT = 3  # frames at the beginning, where padding is implicit
 WORDS, SPEAKERS = ("no", "stop", "yes"), ("ada", "bea", "cyd", "dov")
 STFT = {"window": "hamming", "window_s": 0.008, "hop_s": 0.004}
 AUDIO = {"sample_rate_hz": 8000, "resampler": "soxr_hq"}
@@ -55,19 +56,25 @@ def dataset(
         codes["word"][: (unknown or {}).get(split, 0)] = shards.UNKNOWN
         ids = [f"{word}/{voice}_{split}{take}#0" for word, voice, take in entries]
         values = np.stack([_values(*entry, split) for entry in entries]).astype(np.float32)
+        real = None
+        if header.get("padding") == "implicit":
+            values[:, :SILENT] = 0
+            real = shards.extents_of(values)
+            values = shards.real_frames(values, real)
         values = (values - scaling[0]) / scaling[1]
         path = folder / "shards" / f"{split}-00000-of-00001.h5"
         sha256 = shards.write_shard(
             path,
             header.get("digest", "d" * 64),
             [values.astype(np.float32)],
-            values.shape,
+            (len(ids), FRAMES, BINS),
             codes,
             ids,
             [waveform_of(item) for item in ids],
             target=target,
             dtype="float32",
             compression="none",
+            real=real,
         )
         listed.append(headers.Shard(file=f"shards/{path.name}", split=split, items=len(ids), sha256=sha256))
         counts[split] = len(ids)
@@ -88,6 +95,7 @@ def dataset(
         "bins": BINS,
         "dtype": "float32",
         "compression": "none",
+        "padding": "stored",
         "scaling": {"mean": scaling[0], "std": scaling[1]},
         "counts": counts,
         "class_counts": {},

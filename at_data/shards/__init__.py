@@ -16,8 +16,8 @@ __all__ = [
     "in_one_piece",
     "member",
     "open_dataset",
-    "real_frames",
     "reading",
+    "real_frames",
     "sha256",
     "write_shard",
 ]

@@ -37,7 +37,7 @@ def extents_of(items: Float32[np.ndarray, "items frames bins"]) -> Extents:
     Extents(starts=array([1]), lengths=array([3]))
 
     """
-    heard = items.any(axis=2)
+    heard: np.ndarray = np.asarray(items.any(axis=2))
     starts = heard.argmax(axis=1)
     stops = heard.shape[1] - heard[:, ::-1].argmax(axis=1)
     return Extents(starts.astype(np.int64), np.where(heard.any(axis=1), stops - starts, 0).astype(np.int64))

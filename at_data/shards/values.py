@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Int64, Num
+from jaxtyping import Num
 
 from at_data.shards.extents import Extents
 from at_data.shards.files import in_one_piece, member, open_file, plugin, reading

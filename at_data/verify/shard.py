@@ -63,18 +63,22 @@ def _layout(path: Path, shard: Shard, header: Header) -> Iterator[str]:
         marks = {name: _plain(value) for name, value in file.attrs.items()}
         if marks != {"format": FORMAT, "dataset": header.digest}:
             yield f"is marked {marks}, expected format {FORMAT} and dataset {header.digest[:8]}"
-        if sorted(file) != MEMBERS or sorted(file["attributes"]) != sorted(header.attributes):
-            yield "does not hold x, id, waveform, target and the attributes of the header, and nothing else"
+        places = [] if header.padding == "stored" else PLACES
+        if sorted(file) != sorted(MEMBERS + places) or sorted(file["attributes"]) != sorted(header.attributes):
+            held = ", ".join(["x", *places, "id", "waveform", "target"])
+            yield f"does not hold {held} and the attributes of the header, and nothing else"
             return
         x = shards.member(file, "x")
-        shape = (shard.items, header.frames, header.bins)
+        shape: tuple[int, ...] = (shard.items, header.frames, header.bins)
+        if places:
+            shape = (int(shards.member(file, "length")[:].sum()), header.bins)
         if (x.shape, x.dtype) != (shape, np.dtype(header.dtype)):
             yield f"x has shape {x.shape} of {x.dtype}, expected {shape} of {header.dtype}"
         made = x.id.get_create_plist()
         filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]
-        if filters != (FILTERS[header.compression] if shard.items else []):
+        if filters != (FILTERS[header.compression] if x.size else []):
             yield f"x is packed by the filters {filters}, expected compression {header.compression}"
-        for name in ("id", "waveform", "target", *(f"attributes/{name}" for name in header.attributes)):
+        for name in ("id", "waveform", "target", *places, *(f"attributes/{name}" for name in header.attributes)):
             column = shards.member(file, name)
             fits = column.dtype.kind == "S" if name in shards.TEXTS else column.dtype == np.int64
             if column.shape != (shard.items,) or not fits:

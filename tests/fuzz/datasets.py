@@ -22,6 +22,10 @@ PROOF = [
 ]
 
 
+MEMBERS = ("x", "id", "waveform", "target", "attributes/word", "attributes")
+PLACES = ("start", "first", "length")  # where padding is not stored
+
+
 def read_all(folder: Path) -> None:
     """Everything that training and `verify` read of a dataset."""
     dataset = shards.open_dataset(folder)
@@ -46,6 +50,17 @@ def _dataset(folder: Path) -> Files:
     return files_in(made)
 
 
+def _implicit(folder: Path) -> Files:
+    made = toy.dataset(
+        folder / "toy",
+        takes={"train": 1, "valid": 1},
+        words=("no", "yes"),
+        waveform_of=lambda item: item,
+        padding="implicit",
+    )
+    return files_in(made)
+
+
 def forged(files: Files) -> Files:
     """The files with a header that says of them what they are: whoever changes a shard can do so."""
     raw = json.loads(files["dataset.json"])
@@ -65,7 +80,8 @@ def _lay_shard(files: Files, dice: Random, folder: Path) -> Act:
     name = dice.choice([name for name in files if name.endswith(".h5")])
     if dice.random() < 0.25:
         put(folder, files)
-        _rebuild(folder / name, dice)
+        members = MEMBERS + PLACES if json.loads(files["dataset.json"])["padding"] == "implicit" else MEMBERS
+        _rebuild(folder / name, dice, members)
         files = forged(files_in(folder))
     else:
         files = forged(files | {name: _bytes_changed(files[name], dice)})
@@ -82,10 +98,10 @@ def _bytes_changed(content: bytes, dice: Random) -> bytes:
     return made + (rest if dice.random() < 0.9 else b"") if begin else made
 
 
-def _rebuild(path: Path, dice: Random) -> None:
+def _rebuild(path: Path, dice: Random, members: tuple[str, ...]) -> None:
     """A shard that HDF5 finds right, and that is not what a shard is."""
     with h5py.File(path, "a", libver=("v110", "v110")) as file:
-        name = dice.choice(("x", "id", "waveform", "target", "attributes/word", "attributes"))
+        name = dice.choice(members)
         kind = dice.randrange(9)
         if kind == 0:
             del file.attrs[dice.choice(("dataset", "format"))]
@@ -134,6 +150,7 @@ def _lay_split(seeds: list[bytes], dice: Random, folder: Path) -> Act:
 CAMPAIGNS = (
     Campaign("datasets/header", 800, _dataset, _lay_header),
     Campaign("datasets/shards", 1200, _dataset, _lay_shard, crashes=True),
+    Campaign("datasets/places", 600, _implicit, _lay_shard, crashes=True),
     Campaign("datasets/proof", 200, _proof, _lay_proof),
     Campaign("datasets/split", 400, _split, _lay_split),
 )

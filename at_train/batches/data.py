@@ -1,37 +1,19 @@
-"""Shards -> batches on a device, in an order of seed and epoch alone: the only door to at_data's shards."""
+"""A dataset as one task sees it: its splits, their items, targets and nuisances. The only door to at_data's shards."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, Num
+from jaxtyping import Int64, Num
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.headers import Header
 from at_data.shards import UNKNOWN, Dataset, SplitReader, open_dataset
-
-AHEAD = 2  # batches that wait for the GPU while the next is being read
-GPU_SHARE = 0.5  # of the free GPU memory that one split may fill
-ROWS_PER_UPLOAD = 256
-LABELS = 0  # epochs count from 1, so the order of this one is free to shuffle labels by
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Items on a device: values as the network expects them, codes of target and nuisances (-1 = unknown), ids."""
-
-    values: Float32[torch.Tensor, "batch 1 frames bins"]
-    target: Int64[torch.Tensor, "batch"]
-    nuisances: dict[str, Int64[torch.Tensor, "batch"]]
-    ids: list[str]
+from at_train.batches.orders import LABELS, order
 
 
 @dataclass(frozen=True)
@@ -39,7 +21,8 @@ class Split:
     """The items of one split whose target is known.
 
     `rows` are their places in the reader. Values are multiplied by `gain`, then `offset` is added. `left_out` counts
-    the items without a target; `held` keeps copies in the stored type, by the device that they live on.
+    the items without a target; `held` keeps copies in the stored type, by the device that they live on: all items, or
+    their real frames where padding is not stored.
     """
 
     reader: SplitReader
@@ -49,7 +32,7 @@ class Split:
     left_out: int
     gain: float = 1.0
     offset: float = 0.0
-    held: dict[str, Num[torch.Tensor, "items frames bins"]] = field(default_factory=dict, repr=False)
+    held: dict[str, Num[torch.Tensor, "..."]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -154,34 +137,6 @@ class Data:
         return cls(folder, dataset.header, target, tuple(classes), splits)
 
 
-def order(seed: int, epoch: int, n: int) -> Int64[np.ndarray, "n"]:
-    """Permutation of n items for one epoch: the same for the same arguments on every machine and numpy release.
-
-    Philox's raw stream is fixed by its definition; numpy may change how `permutation` uses it.
-    """
-    raw = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(n)
-    return np.argsort(raw, kind="stable").astype(np.int64)
-
-
-def epoch_batches(split: Split, batch_size: int, seed: int, epoch: int, device: torch.device) -> Iterator[Batch]:
-    """Batches of one training epoch, every item once; the last one may be smaller."""
-    return _batches(split, order(seed, epoch, len(split)), batch_size, device)
-
-
-def sequential_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Batches in the order of the split, every item once."""
-    return _batches(split, np.arange(len(split), dtype=np.int64), batch_size, device)
-
-
-def whole_batches(split: Split, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Batches in the order of the split, each of the full size: the last begins earlier and repeats some items."""
-    assert len(split) >= batch_size
-    places = np.arange(len(split), dtype=np.int64)
-    full = len(split) // batch_size * batch_size
-    tail = places[-batch_size:] if full < len(split) else places[:0]
-    return _batches(split, np.concatenate([places[:full], tail]), batch_size, device)
-
-
 def _attribute(dataset: Dataset, name: str) -> str:
     known = dataset.header.attributes
     if name not in known:
@@ -243,93 +198,3 @@ def _refuse_unlearnable(data: Data) -> None:
                 "every class of every split in train",
                 f"build a dataset not split by {data.target} (split: {{by: random, ...}}), or choose another target",
             )
-
-
-def _batches(
-    split: Split, places: Int64[np.ndarray, "items"], batch_size: int, device: torch.device
-) -> Iterator[Batch]:
-    """Batches at these places of the split, by the fastest way the device and the split's size allow."""
-    chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
-    if not _stays_on_disk(split, device):
-        values = _resident(split, places, batch_size, device)
-    elif device.type == "cuda":
-        values = _pinned(split, chunks, device)
-    else:
-        values = (torch.from_numpy(_read(split, chunk)).to(device) for chunk in chunks)
-    codes = {
-        name: torch.from_numpy(column[places]).to(device)
-        for name, column in {"": split.target, **split.nuisances}.items()
-    }
-    ids = split.ids
-    for number, (chunk, block) in enumerate(zip(chunks, values, strict=True)):
-        here = slice(number * batch_size, number * batch_size + len(chunk))
-        scaled = block.float() * split.gain + split.offset if split.is_rescaled else block.float()
-        batch = {name: column[here] for name, column in codes.items()}
-        yield Batch(scaled.unsqueeze(1), batch.pop(""), batch, [ids[place] for place in chunk.tolist()])
-
-
-def _read(split: Split, places: Int64[np.ndarray, "batch"]) -> Float32[np.ndarray, "batch frames bins"]:
-    return split.reader.read(split.rows[places], np.empty((len(places), *split.reader.shape), np.float32))
-
-
-def _stays_on_disk(split: Split, device: torch.device) -> bool:
-    """Whether items are read when they are needed: always without a GPU, and for a split that would crowd it."""
-    if device.type != "cuda" or str(device) in split.held:
-        return device.type != "cuda"
-    size = len(split) * split.reader.dtype.itemsize * int(np.prod(split.reader.shape))
-    return size > GPU_SHARE * torch.cuda.mem_get_info(device)[0]
-
-
-def _resident(
-    split: Split, places: Int64[np.ndarray, "items"], batch_size: int, device: torch.device
-) -> Iterator[Num[torch.Tensor, "batch frames bins"]]:
-    """Items out of the copy of the whole split on the device, which the first call makes."""
-    if str(device) not in split.held:
-        whole = torch.empty((len(split), *split.reader.shape), dtype=_torch_dtype(split), device=device)
-        for start in range(0, len(split), ROWS_PER_UPLOAD):
-            rows = split.rows[start : start + ROWS_PER_UPLOAD]
-            whole[start : start + len(rows)] = torch.from_numpy(split.reader.read(rows)).to(device)
-        split.held[str(device)] = whole
-    chosen = torch.from_numpy(places).to(device)
-    for start in range(0, len(places), batch_size):
-        yield split.held[str(device)][chosen[start : start + batch_size]]
-
-
-def _pinned(split: Split, chunks: Sequence[Int64[np.ndarray, "batch"]], device: torch.device) -> Iterator[torch.Tensor]:
-    """Items read and copied by one background thread on a stream of its own, so that neither holds up the network.
-
-    torch keeps released pinned blocks and hands them out again when the copies out of them are done, so two or three
-    blocks go round.
-    """
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def copy(chunk: Int64[np.ndarray, "batch"]) -> tuple[torch.Tensor, torch.cuda.Event]:
-        block = torch.empty((len(chunk), *split.reader.shape), dtype=_torch_dtype(split), pin_memory=True)
-        split.reader.read(split.rows[chunk], block.numpy())
-        with torch.cuda.stream(side):
-            return block.to(device, non_blocking=True), side.record_event()
-
-    for values, done in ahead(partial(copy, chunk) for chunk in chunks):
-        now = torch.cuda.current_stream(device)
-        now.wait_event(done)
-        values.record_stream(now)
-        yield values
-
-
-def ahead(tasks: Iterable[Callable[[], T]], depth: int = AHEAD) -> Iterator[T]:
-    """Results of the tasks in their order, run by one background thread at most `depth` ahead of who asks.
-
-    What a task raises is raised here; leaving early runs no more than the tasks that already wait.
-    """
-    with ThreadPoolExecutor(1, "batches ahead") as thread:
-        waiting: deque[Future[T]] = deque()
-        for task in tasks:
-            waiting.append(thread.submit(task))
-            if len(waiting) > depth:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _torch_dtype(split: Split) -> torch.dtype:
-    return torch.from_numpy(np.empty(0, split.reader.dtype)).dtype

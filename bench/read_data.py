@@ -1,0 +1,109 @@
+"""Datasets made for the benches that read: shards and header alone, of values that are given."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from at_data import headers, shards
+from at_data.stages import spectra
+
+WORK = Path(__file__).parent / "work" / "read"
+RATE_HZ = 16000
+STFT = spectra.Stft(window="hamming", window_s=0.016, hop_s=0.008)
+WORD_S = 4.0  # an item of a word: the paper's
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """How items lie on disk, as in a manifest."""
+
+    compression: str = "none"
+    padding: str = "stored"
+    per_shard: int = 512
+
+
+def spectrogram(dice: np.random.Generator, length_s: float, item_s: float) -> np.ndarray:
+    """Magnitudes of noise with a few resonances that come and go, and silence up to the length of an item."""
+    times = np.arange(int(length_s * RATE_HZ)) / RATE_HZ
+    samples = np.zeros(int(item_s * RATE_HZ), np.float32)
+    swell = np.interp(times, np.linspace(0, length_s, 6), dice.uniform(0, 1, 6) ** 2)
+    tones = sum(np.sin(2 * np.pi * hz * times) for hz in dice.uniform(100, 3000, 5))
+    samples[: times.size] = swell * (tones + dice.normal(0, 0.02, times.size)) / 10
+    return spectra.magnitude(samples, STFT, RATE_HZ)
+
+
+def words(folder: Path | None, count: int = 1000) -> np.ndarray:
+    """Items of 4 s with a word each: of the wav files under a folder, or made, 0.42 s long in the mean."""
+    dice = np.random.default_rng(4)
+    if folder is None:
+        lengths = np.clip(dice.lognormal(np.log(0.38), 0.45, count), 0.05, WORD_S)  # as many short and long ones
+        return np.stack([spectrogram(dice, length, WORD_S) for length in lengths])
+    found = []
+    for path in sorted(folder.rglob("*.wav"))[:count]:
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        item = np.zeros(int(WORD_S * rate_hz), np.float32)
+        item[: len(samples)] = samples[: item.size, 0]
+        found.append(spectra.magnitude(item, STFT, rate_hz))
+    return np.stack(found)
+
+
+def write(name: str, values: np.ndarray, store: Store) -> Path:
+    """Dataset of these items, all in train, of two classes; magnitude 0 is 0, so nothing is scaled."""
+    folder = WORK / name
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "shards").mkdir(parents=True)
+    listed = []
+    total = -(-len(values) // store.per_shard)
+    for number in range(total):
+        items = values[number * store.per_shard : (number + 1) * store.per_shard]
+        real = shards.extents_of(items) if store.padding == "implicit" else None
+        ids = [f"{number}/{row}" for row in range(len(items))]
+        file = f"shards/train-{number:05d}-of-{total:05d}.h5"
+        sha256 = shards.write_shard(
+            folder / file,
+            "0" * 64,
+            [items if real is None else shards.real_frames(items, real)],
+            items.shape,
+            {"word": np.arange(len(items)) % 2},
+            ids,
+            ids,
+            target="word",
+            dtype=values.dtype.name,
+            compression=store.compression,
+            real=real,
+        )
+        listed.append(headers.Shard(file=file, split="train", items=len(items), sha256=sha256))
+    headers.write(folder, _header(name, values, store, listed))
+    return folder
+
+
+def _header(name: str, values: np.ndarray, store: Store, listed: list[headers.Shard]) -> headers.Header:
+    texts = dict.fromkeys(("content", "listing", "licence", "source", "citation"), "none")
+    empty = ("class_counts", "hours", "recordings", "left_out", "duplicates", "files", "versions")
+    nothing: dict[str, dict[str, str]] = {key: {} for key in empty}
+    return headers.Header.model_validate(
+        {
+            **texts,
+            **nothing,
+            "format": headers.FORMAT,
+            "name": name,
+            "digest": "0" * 64,
+            "manifest": {},
+            "target": "word",
+            "nuisances": [],
+            "attributes": {"word": ["no", "yes"]},
+            "frames": values.shape[1],
+            "bins": values.shape[2],
+            "dtype": values.dtype.name,
+            "compression": store.compression,
+            "padding": store.padding,
+            "scaling": {"mean": 0.0, "std": 1.0},
+            "counts": {"train": len(values)},
+            "noise": None,
+            "bias": None,
+            "shards": listed,
+        }
+    )

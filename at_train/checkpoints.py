@@ -20,6 +20,7 @@ from at_train import checkpoint_checks, networks
 from at_train.networks import Network
 
 FORMAT = 1
+HOW = ("fused", "foreach", "capturable")  # settings of an optimiser that its device decides
 # what torch and zipfile raise of bytes that are no checkpoint
 BROKEN = (
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
@@ -180,9 +181,17 @@ def _refuse_other_sizes(path: Path, weights: Mapping[str, torch.Tensor], own: Ma
 
 
 def restore_optimiser(path: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer) -> None:
-    """The checkpoint's optimiser state in an optimiser; CheckpointError when there is none or it does not fit."""
+    """The checkpoint's optimiser state in an optimiser; CheckpointError when there is none or it does not fit.
+
+    How the optimiser computes stays its own, for the run may go on with another device.
+    """
     try:
-        optimiser.load_state_dict(checkpoint.optimiser or {})
+        held = checkpoint.optimiser or {}
+        groups = [
+            {**theirs, **{name: ours[name] for name in HOW if name in ours}}
+            for theirs, ours in zip(held["param_groups"], optimiser.param_groups, strict=True)
+        ]
+        optimiser.load_state_dict({**held, "param_groups": groups})
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             path,

@@ -92,6 +92,14 @@ class Settings(BaseModel):
         50, description="Passes over the training split at most; 0 leaves the network as it was drawn."
     )
     batch_size: PositiveInt = Field(13, description="Items per training step.")
+    shuffle_run: PositiveInt = Field(
+        1,
+        description="Consecutive items that are read in one run, for slow disks; 1 for an order in which all "
+        "permutations are as likely.",
+    )
+    shuffle_buffer: PositiveInt | None = Field(
+        None, description="Items among which runs are shuffled, those that memory holds; none where a run is one item."
+    )
     learning_rate: PositiveFloat = Field(5e-4, description="Step size of Adam.")
     patience: PositiveInt | None = Field(
         5,
@@ -132,6 +140,15 @@ class Settings(BaseModel):
             raise ValueError("nuisance: got none, strategy 'dann' needs the attribute to unlearn")
         if self.strategy != "dann" and self.nuisance is not None:
             raise ValueError(f"nuisance: got {self.nuisance}, strategy '{self.strategy}' takes none")
+        return self
+
+    @model_validator(mode="after")
+    def _runs_have_a_buffer(self) -> "Settings":
+        run, buffer = self.shuffle_run, self.shuffle_buffer
+        if run == 1 and buffer is not None:
+            raise ValueError(f"shuffle_buffer: got {buffer}, a shuffle_run of 1 takes none")
+        if run > 1 and (buffer is None or buffer < 2 * run):
+            raise ValueError(f"shuffle_buffer: got {buffer}, a shuffle_run of {run} needs at least {2 * run}")
         return self
 
     @model_validator(mode="after")
@@ -190,9 +207,13 @@ def dump(settings: Settings) -> str:
 
 
 def digest(settings: Settings, dataset: str, orthogonal: Sequence[str]) -> str:
-    """SHA-256 that names a run: settings, the dataset's content, digests of the orthogonal runs, wherever those lie."""
+    """SHA-256 that names a run: settings, the dataset's content, digests of the orthogonal runs, wherever those lie.
+
+    How items are shuffled counts where it is not a permutation of all: runs from before the choice keep their names.
+    """
+    usual = {"shuffle_run", "shuffle_buffer"} if settings.shuffle_run == 1 else set()
     facts = {
-        **settings.model_dump(mode="json", exclude={"orthogonal"}),
+        **settings.model_dump(mode="json", exclude={"orthogonal", *usual}),
         "dataset": dataset,
         "orthogonal": list(orthogonal),
     }

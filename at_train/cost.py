@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from at_data.errors import ConfigError
-from at_train import checkpoints, config, loop, networks
+from at_train import arithmetic, checkpoints, config, loop, networks
 from at_train.adversaries import Adversary
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Batch, Data
@@ -184,13 +184,14 @@ def _times(
 ) -> list[list[tuple[float, float]]]:
     """Seconds of a step and of the plain one before it, `steps` times for each case.
 
-    One network serves all cases, so that their steps differ in nothing but what the strategy does. Turns go round the
+    The optimiser's step size is 0: it does its work and changes nothing, so that no loss can run away. One network
+    serves all cases, so that their steps differ in nothing but what the strategy does. Turns go round the
     cases, beginning with another each time.
     """
     network, frozen, batch = work.network(), work.network(), work.batch()
     penalties = [_penalty(work, case, network, frozen, batch) for case in chosen]
     extra = [weight for penalty in penalties if penalty for weight in penalty.parameters()]
-    optimiser = _adam([*network.parameters(), *extra])
+    optimiser = arithmetic.adam([*network.parameters(), *extra], 0.0, torch.device(work.device))
     taken: list[list[tuple[float, float]]] = [[] for _ in chosen]
     for turn in range(steps + 1):
         say(f"steps in turn: {turn} of {steps}")
@@ -218,11 +219,6 @@ def _steps(
     loop.train_epoch(network, [batch] * count, optimiser, penalty, seed=0, epoch=1, precision=work.settings.precision)
 
 
-def _adam(weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam that does its work and changes nothing, so that no loss can run away."""
-    return torch.optim.Adam([weight for weight in weights if weight.requires_grad], lr=0.0)
-
-
 def _penalty(work: Work, case: Case, network: Network, frozen: Network, batch: Batch) -> Penalty | None:
     """What the case adds to the loss, not yet watching."""
     settings = work.settings
@@ -241,7 +237,9 @@ def _penalty(work: Work, case: Case, network: Network, frozen: Network, batch: B
 
 
 def _anti_transfer(settings: Settings, frozen: Network, layers: Sequence[str]) -> AntiTransfer:
-    return AntiTransfer(frozen, layers, settings.beta, settings.aggregation, settings.similarity, settings.variant)
+    names = [name for name, path in frozen.layers.items() if path in layers]
+    cut = frozen.until(names)
+    return AntiTransfer(cut, layers, settings.beta, settings.aggregation, settings.similarity, settings.variant)
 
 
 @contextmanager
@@ -292,8 +290,10 @@ def peak(work: Work, case: Case) -> int | None:
     batch = work.batch()
     frozen = work.network() if case.strategy in {"anti", "dual"} else network
     penalty = _penalty(work, case, network, frozen, batch)
+    del frozen  # of which a strategy keeps only what it compares
     with _applied(case, network, penalty):
-        optimiser = _adam([*network.parameters(), *(penalty.parameters() if penalty else ())])
+        weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
+        optimiser = arithmetic.adam(weights, 0.0, torch.device(work.device))
         _steps(work, network, optimiser, penalty, batch, STEPS_FOR_MEMORY)
     kind = torch.device(work.device).type
     if kind == "cuda":

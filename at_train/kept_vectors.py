@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from at_data.errors import ConfigError
-from at_train import results
+from at_train import arithmetic, results
 from at_train.batches import Batch, Split, whole_batches
 from at_train.losses import AntiTransfer
 
 FOLDER = "orthogonal_cache"
 GB = 1e9
+GPU_SHARE = 0.3  # of the free GPU memory that one array may fill
+ROWS_PER_COPY = 256
 
 Arrays = dict[str, np.ndarray]  # layer -> items x size, mapped into memory
 
@@ -38,7 +41,7 @@ class Comparison(nn.Module):
     def __init__(self, penalty: AntiTransfer) -> None:
         super().__init__()
         self.penalty = penalty
-        self.kept: KeptVectors | None = None
+        self.kept: KeptVectors | Answer | None = None
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, ""], int]:
         """Loss of the batch that the watched network saw last."""
@@ -46,28 +49,69 @@ class Comparison(nn.Module):
         value = self.penalty(batch.values) if vectors is None else self.penalty.against(vectors)
         return value, len(batch.ids)
 
+    @contextmanager
+    def answered(self, vectors: Mapping[str, Tensor]) -> Iterator[None]:
+        """Within it every batch is compared with these vectors."""
+        kept, self.kept = self.kept, Answer(dict(vectors))
+        try:
+            yield
+        finally:
+            self.kept = kept
+
     def unwatch(self) -> None:
         """Remove every hook from the watched network."""
         self.penalty.unwatch()
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The same vectors whatever the batch."""
+
+    vectors: dict[str, Tensor]
+
+    def of(self, _batch: Batch) -> dict[str, Float[Tensor, "_ _"]] | None:
+        """They."""
+        return self.vectors
+
+
+@dataclass(frozen=True)
 class KeptVectors:
-    """Vectors of whole batches: of each split the places of its items by id, and an array for each layer."""
+    """Vectors of whole batches: of each split the places of its items by id, and an array for each layer.
+
+    `resident` holds arrays that a GPU had room for, by the place of their split and their layer.
+    """
 
     batch_size: int
     splits: tuple[tuple[dict[str, int], Arrays], ...]
+    resident: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+
+    def move(self, device: torch.device) -> int:
+        """Bytes copied to a GPU: every array that fills no more than its share of the memory still free there."""
+        moved = 0
+        for number, (_, arrays) in enumerate(self.splits):
+            for layer, array in arrays.items():
+                if device.type == "cuda" and array.nbytes <= GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
+                    self.resident[number, layer] = _copied(array, device)
+                    moved += array.nbytes
+        return moved
 
     def of(self, batch: Batch) -> dict[str, Float[Tensor, "_ _"]] | None:
         """Vectors of these items by layer, on their device; None for a batch of another size than was computed."""
         if len(batch.ids) != self.batch_size:
             return None
-        for places, arrays in self.splits:
+        for number, (places, arrays) in enumerate(self.splits):
             if batch.ids[0] in places:
                 rows = [places[item] for item in batch.ids]
-                device = batch.values.device
-                return {name: torch.from_numpy(array[rows]).to(device) for name, array in arrays.items()}
+                return {layer: self._rows(number, layer, rows, batch.values.device) for layer in arrays}
         return None
+
+    def _rows(self, number: int, layer: str, rows: list[int], device: torch.device) -> Float[Tensor, "_ _"]:
+        """Rows of one array, by way of pinned memory where they go to a GPU: that copy does not wait for it."""
+        resident, cuda = self.resident.get((number, layer)), device.type == "cuda"
+        if resident is not None:
+            return resident[torch.tensor(rows, pin_memory=cuda).to(device, non_blocking=True)]
+        found = torch.from_numpy(self.splits[number][1][layer][rows])
+        return found.pin_memory().to(device, non_blocking=True) if cuda else found.to(device)
 
 
 @dataclass(frozen=True)
@@ -164,7 +208,7 @@ class Maker:
         """Vectors of all items in the order of the split; what the last batch repeats is left out."""
         done = 0
         for batch in whole_batches(split, self.batch_size, self.device):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            with arithmetic.of(self.precision, self.device):
                 found = self.penalty.vectors(batch.values)
             fresh = min(self.batch_size, len(split) - done)
             yield {layer: rows[-fresh:].float().cpu().numpy().astype("<f4") for layer, rows in found.items()}
@@ -179,6 +223,15 @@ class Maker:
                 "room for what the frozen network says of every item",
                 "make room, compare an earlier layer or another aggregation, or leave --cache-orthogonal out",
             )
+
+
+def _copied(array: np.ndarray, device: torch.device) -> Tensor:
+    """A mapped array on a device, some rows at a time."""
+    whole = torch.empty(array.shape, device=device)
+    for start in range(0, len(array), ROWS_PER_COPY):
+        rows = torch.from_numpy(np.array(array[start : start + ROWS_PER_COPY]))
+        whole[start : start + len(rows)] = rows.to(device)
+    return whole
 
 
 def remove(run: Path) -> None:

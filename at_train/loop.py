@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from at_data.errors import ConfigError
+from at_train import arithmetic
 from at_train.batches import Batch
 
 # mean over some items of the batch that the network saw last, and how many they are
 Penalty = Callable[[Batch], tuple[Tensor, Tensor | int]]
+
+Learn = Callable[[Batch], Tensor]  # a training step on a batch, what is recorded of it
 
 
 class DivergedError(ConfigError):
@@ -54,23 +58,34 @@ def train_epoch(
     seed: int,
     epoch: int,
     precision: str = "float32",
+    step: Learn | None = None,
 ) -> Losses:
     """Losses met on the way through one epoch, with dropout and changing weights; the network has learnt.
 
-    `penalty` is called with the batch after each forward pass and added to the task loss. Dropout depends on (seed,
+    `penalty` is called with the batch after each forward pass and added to the task loss. `step` is another way to do
+    what `learn` does, such as a captured one. Dropout depends on (seed,
     epoch) alone and torch's own generators are left as they were. The device is never waited for before the end, where
     a loss that is not finite raises DivergedError.
     """
     network.train()
-    steps = []
-    with generators(next(network.parameters()).device, seed, f"dropout of epoch {epoch}"):
-        for batch in batches:
-            optimiser.zero_grad(set_to_none=True)
-            task, at, of, logits = _losses(network, batch, penalty, precision)
-            (task + at).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            steps.append(_record(task, at, of, logits, batch))
+    device = next(network.parameters()).device
+    taken = step or partial(learn, network, optimiser, penalty, precision)
+    with generators(device, seed, f"dropout of epoch {epoch}"):
+        steps = [taken(batch) for batch in batches]
     return _means(steps, f"epoch {epoch}, training")
+
+
+def learn(
+    network: nn.Module, optimiser: torch.optim.Optimizer, penalty: Penalty | None, precision: str, batch: Batch
+) -> Float[Tensor, "5"]:
+    """What is recorded of one training step, on the device; the network has learnt."""
+    optimiser.zero_grad(set_to_none=True)
+    with arithmetic.of(precision, batch.values.device):
+        task, at, of, logits = _losses(network, batch, penalty)
+        with torch.autocast(batch.values.device.type, enabled=False):
+            (task + at).backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return _record(task, at, of, logits, batch)
 
 
 @torch.no_grad()
@@ -86,7 +101,8 @@ def evaluate(
     network.eval()
     steps, predicted, target, ids = [], [], [], []
     for batch in batches:
-        task, at, of, logits = _losses(network, batch, penalty, precision)
+        with arithmetic.of(precision, batch.values.device):
+            task, at, of, logits = _losses(network, batch, penalty)
         steps.append(_record(task, at, of, logits, batch))
         predicted.append(logits.argmax(1))
         target.append(batch.target)
@@ -104,11 +120,10 @@ def generators(device: torch.device, seed: int, purpose: str) -> Iterator[None]:
 
 
 def _losses(
-    network: nn.Module, batch: Batch, penalty: Penalty | None, precision: str
+    network: nn.Module, batch: Batch, penalty: Penalty | None
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Tensor | int, Float[Tensor, "batch classes"]]:
-    with torch.autocast(batch.values.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = network(batch.values)
-        at, of = penalty(batch) if penalty else (torch.zeros((), device=logits.device), 0)
+    logits = network(batch.values)
+    at, of = penalty(batch) if penalty else (torch.zeros((), device=logits.device), 0)
     return functional.cross_entropy(logits.float(), batch.target), at.float(), of, logits
 
 

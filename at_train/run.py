@@ -2,58 +2,23 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import Any
 
 from at_data.errors import ConfigError
-from at_train import checkpoints, config, environment, kept_vectors, loop, results, run_folder, scores, strategies
-from at_train.batches import Batch, Data, epoch_batches, sequential_batches
+from at_train import checkpoints, config, environment, epochs, kept_vectors, results, run_folder, scores, strategies
+from at_train.batches import Data
 from at_train.config import Settings
 from at_train.kept_vectors import GB, Comparison, Maker
 from at_train.loop import DivergedError
+from at_train.progress import Progress, Silent
 from at_train.scores import device_named, score
-from at_train.training import Training, check, plain, prepare, resume, save, warnings, why_stopped
+from at_train.training import Training, check, plain, prepare, resume, warnings, why_stopped
 
-__all__ = ["Progress", "fit", "score"]
+__all__ = ["Progress", "Silent", "fit", "score"]
 
 ENDED = ("finished", run_folder.DIVERGED)  # states of a run that needs no more training
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Who wants to know how training goes."""
-
-    def begin(self, epoch: int, epochs: int, steps: int) -> None:
-        """Epoch begins, of at most so many, with so many training steps."""
-
-    def step(self) -> None:
-        """One training step is under way."""
-
-    def end(self, values: dict[str, dict[str, float]], *, best: bool) -> None:
-        """Epoch ended with these results by split; `best` if the validation task loss is the lowest so far."""
-
-    def say(self, text: str) -> None:
-        """Tell the user something that matters."""
-
-
-class Silent:
-    """Progress that tells nobody."""
-
-    def begin(self, epoch: int, epochs: int, steps: int) -> None:
-        """Nothing."""
-
-    def step(self) -> None:
-        """Nothing."""
-
-    def end(self, values: dict[str, dict[str, float]], *, best: bool) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
 
 
 def fit(
@@ -127,7 +92,7 @@ def _carry_out(
             progress.say(f"keeping what the orthogonal network says of every item: {size:.2f} GB in {maker.folder}")
             training.penalty.kept = maker.open(training.splits)
         try:
-            facts = _finish(training, facts, _train(training, progress))
+            facts = _finish(training, facts, epochs.train(training, progress))
         except DivergedError as error:
             facts = _diverge(training, facts, error)
             progress.say(f"{out}: {_ended(facts)}")
@@ -202,58 +167,6 @@ def _lay_out(training: Training, facts: dict[str, Any]) -> None:
 
 def _lines(entries: Iterable[str]) -> str:
     return "".join(f"{entry}\n" for entry in sorted(entries))
-
-
-def _train(training: Training, progress: Progress) -> str:
-    """Why training stopped: `epochs` or `patience`. Every epoch ends with a checkpoint it can go on from."""
-    if not training.settings.epochs:
-        save(training, best=False)
-    with SummaryWriter(str(training.out), purge_step=training.done + 1 if training.done else None) as events:
-        while (stopped := why_stopped(training)) is None:
-            values, best = _epoch(training, progress)
-            for split, named in values.items():
-                results.append(training.out, results.Result(training.digest, training.done, split, named))
-                for name, value in named.items():
-                    events.add_scalar(f"{name}/{split}", value, training.done)
-            events.flush()
-            save(training, best=best)
-            progress.end(values, best=best)
-    return stopped
-
-
-def _epoch(training: Training, progress: Progress) -> tuple[dict[str, dict[str, float]], bool]:
-    """Results by split of the next epoch, and whether its validation task loss is the lowest so far."""
-    settings, train, epoch = training.settings, training.splits["train"], training.done + 1
-    progress.begin(epoch, settings.epochs, -(-len(train) // settings.batch_size))
-    batches = epoch_batches(train, settings.batch_size, settings.seed, epoch, training.device)
-    learnt = loop.train_epoch(
-        training.network,
-        _watched(batches, progress),
-        training.optimiser,
-        training.penalty,
-        seed=settings.seed,
-        epoch=epoch,
-        precision=settings.precision,
-    )
-    values, best = {"train": asdict(learnt)}, False
-    if "valid" in training.splits:
-        held_out = sequential_batches(training.splits["valid"], settings.batch_size, training.device)
-        where = f"epoch {epoch}, validation"
-        valid = loop.evaluate(
-            training.network, held_out, training.penalty, precision=settings.precision, where=where
-        ).losses
-        values["valid"] = asdict(valid)
-        best = training.best_loss is None or valid.task_loss < training.best_loss
-        if best:
-            training.best_epoch, training.best_loss = epoch, valid.task_loss
-    training.done = epoch
-    return values, best
-
-
-def _watched(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
-    for batch in batches:
-        progress.step()
-        yield batch
 
 
 def _finish(training: Training, facts: dict[str, Any], stopped: str) -> dict[str, Any]:

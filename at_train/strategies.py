@@ -122,7 +122,7 @@ def _anti_transfer(
         )
     own = settings.input_scaling == "own"
     penalty = AntiTransfer(
-        frozen,
+        frozen.until(settings.layers),
         [network.layers[name] for name in settings.layers],
         settings.beta,
         settings.aggregation,

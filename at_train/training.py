@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from at_data.errors import CheckpointError, ConfigError
-from at_train import checkpoints, config, loop, networks, results, strategies
+from at_train import arithmetic, checkpoints, config, loop, networks, results, strategies
 from at_train.adversaries import Adversary
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Data, Split
@@ -92,7 +92,7 @@ def prepare(
     if penalty:
         penalty.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
-    optimiser = torch.optim.Adam([weight for weight in weights if weight.requires_grad], lr=settings.learning_rate)
+    optimiser = arithmetic.adam(weights, settings.learning_rate, device)
     return Training(out, digest, settings, data, facts, network, splits, penalty, optimiser, device)
 
 
@@ -140,9 +140,9 @@ def _restore(training: Training, last: Path) -> None:
         checkpoints.save(checkpoints.selected(training.out, "best"), replace(checkpoint, optimiser=None, penalty={}))
 
 
-def save(training: Training, *, best: bool) -> None:
-    """`last.pt`, the point to go on from, then `best.pt`, which is made again from it if a kill comes between."""
-    checkpoint = Checkpoint(
+def checkpoint(training: Training) -> Checkpoint:
+    """The point to go on from; it shares its tensors with the run."""
+    return Checkpoint(
         training.digest,
         training.done,
         training.best_epoch,
@@ -153,10 +153,14 @@ def save(training: Training, *, best: bool) -> None:
         training.optimiser.state_dict(),
         training.penalty.state_dict() if training.penalty else {},
     )
-    (training.out / "checkpoints").mkdir(exist_ok=True)
-    checkpoints.save(checkpoints.selected(training.out, "last"), checkpoint)
+
+
+def save(out: Path, held: Checkpoint, *, best: bool) -> None:
+    """`last.pt`, the point to go on from, then `best.pt`, which is made again from it if a kill comes between."""
+    (out / "checkpoints").mkdir(exist_ok=True)
+    checkpoints.save(checkpoints.selected(out, "last"), held)
     if best:
-        checkpoints.save(checkpoints.selected(training.out, "best"), replace(checkpoint, optimiser=None, penalty={}))
+        checkpoints.save(checkpoints.selected(out, "best"), replace(held, optimiser=None, penalty={}))
 
 
 def warnings(training: Training, orthogonal: list[dict[str, Any]], others: list[Orthogonal]) -> Iterator[str]:

@@ -1,160 +1,111 @@
-"""Preparation against the floor of bare library loops over the same files, and the memory of its workers.
+"""Preparation against the floor of bare library loops over the same files, for every kind of file and length.
 
-    python bench/bench_prepare.py [--clips 20000] [--rounds 3]
+    python bench/bench_prepare.py [--full] [--only wav44:1 --only words:4] [--rounds 3]
 
-The floor decodes, resamples, transforms and writes every clip in two processes that do nothing else: no listing, no
-split, no scaling, no hashes, no index. Its clock starts once both have imported their libraries; that of `at-prepare`
-starts before Python does and stops after it left. The second ratio gives the floor its own start-up too.
+Per core: the floor in one process against `at-prepare build --workers 1`, whose reading is done in one worker. `whole`
+counts everything, from the start of Python to its end; `steady` is what every further item costs, from the difference
+between a corpus and a quarter of it; `cpu` is the same in seconds of processors, the parent's among them, which others
+at work on the machine disturb less. Rounds alternate.
 """
 
 import argparse
-import multiprocessing
+import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
-import numpy as np
-import scipy.fft
-import soundfile
-import soxr
+import floors
+import processes
+import sounds
 
-from at_data import manifest
-
-WORK = Path(__file__).parent / "work"
-PROCESSES = 2
-RATE_HZ = 8000
+WANTED, WANTED_TWO = 0.9, 1.9
+OUT = sounds.WORK / "datasets_prepare"
+CHOSEN = ("wav16:1", "wav44:1", "wav48:4", "flac16:15", "ogg44:4", "mp3_44:4", "words:4")
+WORD_ITEMS = ("words:1", "words:4")
 
 
-def make_clips(folder: Path, clips: int) -> None:
-    """One-second clips at 8 kHz in the layout of fsdd: noise with a tone, all different."""
-    if folder.is_dir() and len(list((folder / "recordings").glob("*.wav"))) == clips:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "recordings").mkdir(parents=True)
-    dice = np.random.default_rng(1)
-    for number in range(clips):
-        digit, speaker, take = number % 10, number // 10 % 20, number // 200
-        tone = 0.3 * np.sin(np.arange(RATE_HZ) * (0.05 + 0.01 * digit))
-        # a noise of its own: clips that share one are near-duplicates, and left out
-        samples = dice.normal(0, 0.1, RATE_HZ) * dice.uniform(0.2, 1) + tone
-        soundfile.write(folder / "recordings" / f"{digit}_speaker{speaker:02d}_{take}.wav", samples, RATE_HZ)
+def corpus(row: str) -> sounds.Corpus:
+    """Corpus of a row of the table, written kind:seconds."""
+    kind, _, length_s = row.partition(":")
+    return sounds.words(float(length_s)) if kind == "words" else sounds.files(sounds.KINDS[kind], float(length_s))
 
 
-def floor_loop(paths: list[str], out: str, gate: "multiprocessing.synchronize.Barrier") -> None:
-    """Bare loop: decode, resample, transform, write."""
-    window = (0.54 - 0.46 * np.cos(2 * np.pi * np.arange(256) / 256)).astype(np.float32) / np.float32(138.24)
-    gate.wait()
-    with Path(out).open("wb") as file:
-        for path in paths:
-            samples, rate_hz = soundfile.read(path, dtype="float32")
-            samples = soxr.resample(samples, rate_hz, 16000, quality="HQ")
-            padded = np.pad(samples, 128)
-            frames = np.lib.stride_tricks.sliding_window_view(padded, 256)[::128]
-            file.write(np.abs(scipy.fft.rfft(frames * window)).astype(np.float16).data)
-    gate.wait()
+def every() -> list[str]:
+    """All rows: kinds of files in all lengths, and words."""
+    return [f"{kind}:{length_s:g}" for kind in sounds.KINDS for length_s in sounds.ITEMS] + [*WORD_ITEMS]
 
 
-def floor(paths: list[str]) -> tuple[float, float]:
-    """Seconds of the loops alone, and with the start of their processes."""
-    context = multiprocessing.get_context("spawn")
-    gate = context.Barrier(PROCESSES + 1)
-    began = time.perf_counter()
-    started = [
-        context.Process(target=floor_loop, args=(paths[n::PROCESSES], str(WORK / f"floor{n}.bin"), gate))
-        for n in range(PROCESSES)
-    ]
-    for process in started:
-        process.start()
-    gate.wait()
-    ready = time.perf_counter()
-    gate.wait()
-    loops_s = time.perf_counter() - ready
-    for process in started:
-        process.join()
-    whole_s = time.perf_counter() - began
-    for n in range(PROCESSES):
-        (WORK / f"floor{n}.bin").unlink()
-    return loops_s, whole_s
-
-
-def prepare(source: Path, out: Path) -> tuple[float, float]:
-    """Seconds of the whole command, and the highest resident memory of any worker in MB."""
-    shutil.rmtree(out, ignore_errors=True)
+def build(made: sounds.Corpus, listed: Path, workers: int) -> tuple[float, float]:
+    """Seconds of the whole command, by the clock and of all processors; it has to keep every item."""
+    shutil.rmtree(OUT, ignore_errors=True)
     tool = Path(sys.executable).parent / "at-prepare"
-    command = [
-        str(tool),
-        "build",
-        "fsdd_digit_by_speaker",
-        "--source",
-        str(source),
-        "--out",
-        str(out),
-        "--workers",
-        "2",
+    spent = processes.run(
+        [tool, "build", made.manifest, "--source", listed, "--out", OUT, "--workers", workers, "--ignore-free-space"]
+    )
+    (header,) = OUT.glob("*/dataset.json")
+    held, expected = sum(json.loads(header.read_text())["counts"].values()), len(floors.stretches(listed))
+    if held != expected:
+        sys.exit(f"{header}: {held} items, expected {expected}: the sounds are too much alike")
+    return spent.wall_s, spent.cpu_s
+
+
+def measure(made: sounds.Corpus, rounds: int) -> list[tuple[float, float]]:
+    """Medians, by the clock and of processors, of: floor, short list, full list by one process; the same by two."""
+    floors.seconds(made, 2)  # files are warm from now on
+    taken = [
+        (
+            floors.seconds(made, 1),
+            build(made, made.short, 1),
+            build(made, made.full, 1),
+            floors.seconds(made, 2),
+            build(made, made.short, 2),
+            build(made, made.full, 2),
+        )
+        for _ in range(rounds)
     ]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    peak = [0.0]
-    watcher = threading.Thread(target=watch, args=(process, peak))
-    watcher.start()
-    code = process.wait()
-    seconds = time.perf_counter() - began
-    watcher.join()
-    if code:
-        sys.exit(f"{' '.join(command)} ended with {code}")
-    return seconds, peak[0]
+    return [
+        (statistics.median(wall_s for wall_s, _ in column), statistics.median(cpu_s for _, cpu_s in column))
+        for column in zip(*taken, strict=True)
+    ]
 
 
-def watch(process: "subprocess.Popen[bytes]", peak: list[float]) -> None:
-    """Highest resident memory of the process's descendants, asked for twenty times a second."""
-    while process.poll() is None:
-        parents: dict[int, int] = {}
-        high: dict[int, float] = {}
-        for entry in Path("/proc").glob("[0-9]*/status"):
-            try:
-                facts = dict(line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line)
-            except OSError:
-                continue
-            pid = int(entry.parent.name)
-            parents[pid] = int(facts["PPid"])
-            high[pid] = int(facts.get("VmHWM", "0 kB").split()[0]) / 1024
-        below = {process.pid}
-        for _ in range(3):
-            below |= {pid for pid, parent in parents.items() if parent in below}
-        peak[0] = max([peak[0], *(high[pid] for pid in below - {process.pid})])
-        time.sleep(0.05)
+def row(name: str, made: sounds.Corpus, rounds: int) -> tuple[float, float]:
+    """Print a row; its steady ratio, and how much faster two workers are."""
+    floor_1, short_1, full_1, floor_2, short_2, full_2 = measure(made, rounds)
+    further = made.items - made.fewer
+    floor_us, floor_cpu_us = (1e6 * seconds / made.items for seconds in floor_1)
+    steady_us, steady_cpu_us = (1e6 * (full - short) / further for full, short in zip(full_1, short_1, strict=True))
+    two = (full_1[0] - short_1[0]) / (full_2[0] - short_2[0])
+    print(
+        f"{name:<10}{made.items:>6}{floor_us:>9.0f}{steady_us:>9.0f}{floor_us / steady_us:>8.2f}"
+        f"{floor_cpu_us / steady_cpu_us:>7.2f}{floor_1[0] / full_1[0]:>8.2f}"
+        f"{floor_1[0] / floor_2[0]:>11.2f}{two:>8.2f}{full_1[0] / full_2[0]:>8.2f}",
+        flush=True,
+    )
+    return floor_us / steady_us, two
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=20000)
+    parser.add_argument("--full", action="store_true", help="all kinds in all lengths: about half an hour")
+    parser.add_argument("--only", action="append", choices=every(), help="this row; may be repeated")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    print(f"# bench_prepare: {arguments.clips} one-second clips at 8 kHz, {PROCESSES} processes")
-    source = WORK / f"clips{arguments.clips}"
-    make_clips(source, arguments.clips)
-    paths = sorted(str(path) for path in (source / "recordings").glob("*.wav"))
-    against_loops, against_whole, memory = [], [], []
-    floor(paths)  # both read warm files
-    for _ in range(arguments.rounds):
-        loops_s, whole_s = floor(paths)
-        seconds, peak_mb = prepare(source, WORK / "datasets")
-        against_loops.append(loops_s / seconds)
-        against_whole.append(whole_s / seconds)
-        memory.append(peak_mb)
-        print(f"  floor {arguments.clips / loops_s:.0f} clips/s, at-prepare {arguments.clips / seconds:.0f} clips/s")
-    shutil.rmtree(WORK / "datasets")
-    print(f"ratio to the floor's loops alone:      {statistics.median(against_loops):.2f}  (wanted: 0.70)")
-    print(f"ratio to the floor with its start-up:  {statistics.median(against_whole):.2f}")
-    print(f"peak memory of a worker:               {max(memory):.0f} MB  (wanted: under 300)")
-    print(f"manifest digest: {manifest.load('fsdd_digit_by_speaker').digest[:8]}")
+    rows = arguments.only or (every() if arguments.full else CHOSEN)
+    made = {name: corpus(name) for name in rows}
+    print(f"# bench_prepare: medians of {arguments.rounds} rounds; microseconds an item, by one process")
+    print(f"{'':<16}{'microseconds':>18}{'ratio to the floor':>23}{'two processes to one':>27}")
+    print("file:s     items    floor   steady  steady    cpu   whole      floor  steady   whole")
+    found = {name: row(name, made[name], arguments.rounds) for name in rows}
+    shutil.rmtree(OUT, ignore_errors=True)
+    long = [ratio for name, (ratio, _) in found.items() if name.partition(":")[2] != "0.5"]
+    print(f"least steady ratio, 1 s and longer:  {min(long, default=0):.2f}  (wanted: {WANTED})")
+    print(f"median of two workers to one:        {statistics.median(t for _, t in found.values()):.2f}", end="")
+    print(f"  (wanted: {WANTED_TWO}, of the floor's own 2)")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 import toy
 
 from at_data.errors import ConfigError
-from at_train import config, cost, networks
+from at_train import arithmetic, config, cost, networks
 from at_train.config import STRATEGIES
 from at_train.cost import Case, Work
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
@@ -153,7 +153,7 @@ def test_a_case_leaves_the_network_as_it_was(case):
     learning = dict(network.named_parameters())
     frozen = ("features.conv1.", "features.conv2.", "features.conv3.") if case.strategy == "freeze" else ()
     with cost._applied(case, network, penalty):
-        cost._steps(WORK, network, cost._adam(list(network.parameters())), penalty, batch, 2)
+        cost._steps(WORK, network, arithmetic.adam(network.parameters(), 0.0, torch.device("cpu")), penalty, batch, 2)
         inside = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert inside == {name for name in learning if not name.startswith(frozen)}
     assert all(weight.requires_grad for weight in network.parameters())
@@ -165,7 +165,7 @@ def test_kept_vectors_spare_the_pass_of_the_frozen_network():
     network, frozen, batch = WORK.network(), WORK.network(), WORK.batch()
     passes = []
     penalties = [cost._penalty(WORK, Case("anti", "conv4", cached), network, frozen, batch) for cached in (True, False)]
-    frozen.register_forward_pre_hook(lambda *_: passes.append(1))
+    frozen.features.conv1.register_forward_pre_hook(lambda *_: passes.append(1))
     losses = []
     for penalty in penalties:
         with cost._applied(Case("anti", "conv4"), network, penalty):

@@ -86,6 +86,29 @@ def test_layers_are_reached_in_order_and_are_maps_after_a_relu(name):
         assert layer.max() > 0
 
 
+def test_a_part_makes_the_maps_of_the_whole_and_holds_nothing_deeper(name):
+    network = networks.build(name, 3, (40, 40), NARROW).eval()
+    x = torch.randn(2, 1, 40, 40)
+    _, maps = maps_of(network, x)
+    for layer, path in network.layers.items():
+        part = network.until([next(iter(network.layers)), layer])
+        found = []
+        part.get_submodule(path).register_forward_hook(lambda _m, _i, output, found=found: found.append(output.clone()))
+        part(x)
+        assert torch.equal(found[0], maps[layer])
+        assert {id(weight) for weight in part.parameters()} <= {id(weight) for weight in network.parameters()}
+        part.get_submodule(path)._forward_hooks.clear()
+
+
+def test_of_vgg16_nine_tenths_of_the_weights_are_no_part_of_a_layer():
+    with torch.device("meta"):
+        network = networks.build("vgg16", 10, (126, 129))
+    part = network.until(["conv13", "conv5"])
+    assert sum(w.numel() for w in part.parameters()) == sum(w.numel() for w in network.features.parameters())
+    names = [name for name, _ in network.until(["conv5"]).features.named_children()]
+    assert names[-1] == "conv5"
+
+
 def test_layers_keep_their_maps_when_the_pass_is_over(name):
     network = networks.build(name, 3, (40, 40), NARROW).eval()
     copies = {}

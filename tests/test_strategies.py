@@ -10,7 +10,7 @@ from toy_runs import Said, kill, same, weights
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train import checkpoints, results, run
+from at_train import checkpoints, epochs, results
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Data, sequential_batches
 from at_train.run import fit
@@ -37,7 +37,7 @@ def start(monkeypatch):
             seen.update({name: tensor.clone() for name, tensor in training.network.state_dict().items()})
             raise Begun
 
-        monkeypatch.setattr(run, "_train", grab)
+        monkeypatch.setattr(epochs, "train", grab)
         with pytest.raises(Begun):
             fit(words, out, settings, "cpu")
         return seen

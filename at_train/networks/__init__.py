@@ -5,6 +5,7 @@ A network module offers `build(classes, shape, width) -> Network` and nothing el
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,6 +25,14 @@ class Network(nn.Module):
     def convolutions(self) -> dict[str, nn.Module]:
         """Modules that hold each layer's weights, by layer name, in order of depth."""
         raise NotImplementedError
+
+    def until(self, layers: Iterable[str]) -> nn.Module:
+        """The part of this network, weights shared, that makes the maps of these layers, under the same module names.
+
+        A network whose parts cannot be told apart answers itself.
+        """
+        assert all(layer in self.layers for layer in layers)
+        return self
 
     def forward(self, x: Float[Tensor, "batch 1 frames bins"]) -> Float[Tensor, "batch classes"]:
         """Logits, one per class: the softmax of the paper's output layer belongs to the cross-entropy."""

@@ -6,6 +6,7 @@ them. Width 1 has 134,259,392 + 4,097 x classes parameters.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
@@ -37,6 +38,12 @@ class VGG16(Network):
     def convolutions(self) -> dict[str, nn.Module]:
         """The Conv2d of each layer, by layer name, in order of depth."""
         return {name: self.get_submodule(f"{path}.convolution") for name, path in self.layers.items()}
+
+    def until(self, layers: Iterable[str]) -> nn.Module:
+        """The features up to the deepest of these layers: nine tenths of the weights are the classifier's."""
+        parts = list(self.features.named_children())
+        last = max(place for place, (name, _) in enumerate(parts) if name in set(layers))
+        return nn.Sequential(OrderedDict(features=nn.Sequential(OrderedDict(parts[: last + 1]))))
 
     def forward(self, x: Float[Tensor, "batch 1 frames bins"]) -> Float[Tensor, "batch classes"]:
         """Logits, one per class."""

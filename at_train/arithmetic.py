@@ -1,0 +1,35 @@
+"""What a run's precision means to torch, and the Adam that suits a device."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def of(precision: str, device: torch.device) -> Iterator[None]:
+    """Within it networks compute in this precision.
+
+    float32 is float32: torch would let convolutions on a GPU round their inputs to ten bits (TF32). And cuDNN takes the
+    algorithm it always takes for a shape, whereas with bfloat16, which is chosen for speed, it tries several at the
+    first step, so that two runs may differ in the last digits.
+    """
+    rough = precision == "bfloat16"
+    with ExitStack() as stack:
+        if device.type == "cuda":
+            enabled = torch.backends.cudnn.enabled
+            stack.enter_context(torch.backends.cudnn.flags(enabled=enabled, benchmark=rough, allow_tf32=False))
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=rough))
+        yield
+
+
+def adam(weights: Iterable[nn.Parameter], learning_rate: float, device: torch.device) -> torch.optim.Adam:
+    """Adam of one pass over the weights where torch has it, and one that a captured graph may hold on a GPU."""
+    graphs = device.type == "cuda"
+    fused = device.type in {"cuda", "cpu"}
+    learning = [weight for weight in weights if weight.requires_grad]
+    optimiser = torch.optim.Adam(learning, lr=learning_rate, fused=fused or None, capturable=graphs)
+    if graphs:  # torch warns of steps outside a graph; the first ones and every smaller batch are such
+        optimiser._warned_capturable_if_run_uncaptured = True  # noqa: SLF001
+    return optimiser

@@ -1,0 +1,113 @@
+"""Preparation against what users would pick instead, on the same 3,000 one-second files in the same run.
+
+    python bench/bench_prepare_peers.py [--clips 3000] [--rounds 2]
+
+Each peer is a script of `bench/peers` with an environment of its own, made with pip on first use (a gigabyte or two).
+Peers are given their start-up: their clock runs from the first file to the last, with libraries imported. The clock of
+`at-prepare build --workers 2` starts before Python does and stops after it left. Rounds alternate; medians.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench_prepare
+import sounds
+
+KIND = sounds.KINDS["wav8"]
+OUT = sounds.WORK / "peer_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer: its script, what pip installs for it, how many processes it has, how many times as fast we want to be."""
+
+    script: str
+    packages: tuple[str, ...]
+    processes: int
+    wanted: float
+
+
+PEERS = {
+    "the paper's way": Peer("prepare_paper", ("librosa", "resampy", "setuptools<81"), 1, 25),
+    "datasets + librosa": Peer("prepare_datasets", ("datasets", "librosa"), 2, 6),
+    "lhotse": Peer("prepare_lhotse", ("lhotse", "soundfile", "torch", "urllib3"), 2, 6),
+}
+
+
+def environment(peer: Peer) -> Path | None:
+    """Python of a peer's own environment, made where there is none; None where pip cannot."""
+    folder = sounds.WORK / f"env-{peer.script.replace('_', '-')}"
+    python, made = folder / "bin" / "python", folder / ".installed"
+    packages = "\n".join(peer.packages)
+    if made.is_file() and made.read_text() == packages:
+        return python
+    print(f"making {folder.name}: {', '.join(peer.packages)} ...", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.packages],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no reason given")
+        print(f"pip: {why}", file=sys.stderr)
+        return None
+    made.write_text(packages)
+    return python
+
+
+def clips_a_second(python: Path, peer: Peer, listed: Path) -> float:
+    """Speed that a peer measures of itself."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    script = Path(__file__).parent / "peers" / f"{peer.script}.py"
+    done = subprocess.run([python, script, listed, OUT / "out"], capture_output=True, text=True, check=False)
+    shutil.rmtree(OUT, ignore_errors=True)
+    if done.returncode:
+        sys.exit(f"{script} ended with {done.returncode}\n{done.stderr[-2000:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["items"] / told["seconds"]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    made = sounds.files(KIND, 1.0, arguments.clips)
+    listed = made.folder / "paths.txt"
+    listed.write_text("\n".join(str(path) for path in sorted(made.folder.glob("*.wav"))))
+    pythons = {name: environment(peer) for name, peer in PEERS.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in PEERS}
+    ours = []
+    for _ in range(arguments.rounds):
+        ours.append(arguments.clips / bench_prepare.build(made, made.full, 2)[0])
+        for name, python in pythons.items():
+            if python:
+                speeds[name].append(clips_a_second(python, PEERS[name], listed))
+    shutil.rmtree(bench_prepare.OUT, ignore_errors=True)
+    print(f"# bench_prepare_peers: {arguments.clips} one-second wavs at 8 kHz, medians of {arguments.rounds} rounds")
+    print("                     processes  clips/s  ours is")
+    mine = statistics.median(ours)
+    print(f"{'at-prepare build':<20}{2:>10}{mine:>9.0f}")
+    for name, peer in PEERS.items():
+        if speeds[name]:
+            theirs = statistics.median(speeds[name])
+            print(f"{name:<20}{peer.processes:>10}{theirs:>9.0f}{mine / theirs:>7.1f} x  (wanted: {peer.wanted:g})")
+        else:
+            print(f"{name:<20}{peer.processes:>10}   skipped: pip could not make its environment")
+
+
+if __name__ == "__main__":
+    main()

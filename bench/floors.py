@@ -1,0 +1,92 @@
+"""The floor of preparation: bare loops over the libraries that do the work, in processes that do nothing else.
+
+No listing, no split, no scaling, no hashes, no fingerprints, no index, nothing forced to disk.
+"""
+
+import csv
+import multiprocessing
+import time
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+import soundfile
+import soxr
+from sounds import RATE_HZ, WORK, Corpus
+
+WINDOW, HOP = 256, 128
+
+Stretch = tuple[str, float, float]  # path, start and length in seconds; a length of 0 is the whole file
+
+
+def stretches(listed: Path) -> list[Stretch]:
+    """Every entry of a list, in its order."""
+    with listed.open(newline="") as file:
+        return [
+            (str(listed.parent / row["path"]), float(row["start_s"] or 0), float(row["length_s"] or 0))
+            for row in csv.DictReader(file)
+        ]
+
+
+def prepare(wanted: list[Stretch], item_s: float, out: Path) -> None:
+    """Decode, resample, pad or cut, transform, write, item after item."""
+    window = (0.54 - 0.46 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32) / np.float32(138.24)
+    length = round(item_s * RATE_HZ)
+    frames = -(-length // HOP) + 1
+    with out.open("wb") as file:
+        for path, start_s, length_s in wanted:
+            samples, rate_hz = read(path, start_s, length_s)
+            if rate_hz != RATE_HZ:
+                samples = soxr.resample(samples, rate_hz, RATE_HZ, quality="HQ")
+            padded = np.zeros((frames - 1) * HOP + WINDOW, np.float32)
+            stretch = samples[:length]
+            padded[WINDOW // 2 : WINDOW // 2 + stretch.size] = stretch
+            framed = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+            file.write(np.abs(scipy.fft.rfft(framed * window)).astype(np.float16).data)
+
+
+def read(path: str, start_s: float, length_s: float) -> tuple[np.ndarray, int]:
+    """Samples of a stretch, sought and not read up to, and their rate."""
+    if not length_s:
+        return soundfile.read(path, dtype="float32")
+    with soundfile.SoundFile(path) as sound:
+        sound.seek(round(start_s * sound.samplerate))
+        return sound.read(round(length_s * sound.samplerate), dtype="float32"), sound.samplerate
+
+
+def seconds(corpus: Corpus, processes: int) -> tuple[float, float]:
+    """Seconds of the loops over a corpus's full list, shared among processes that have imported everything.
+
+    By the clock, and of all processors.
+    """
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(processes + 1)
+    cpu_s = context.Value("d", 0.0)
+    wanted = stretches(corpus.full)
+    outs = [WORK / f"floor{number}.bin" for number in range(processes)]
+    started = [
+        context.Process(target=_loop, args=(wanted[number::processes], corpus.length_s, outs[number], gate, cpu_s))
+        for number in range(processes)
+    ]
+    for process in started:
+        process.start()
+    gate.wait()
+    began = time.perf_counter()
+    gate.wait()
+    took_s = time.perf_counter() - began
+    for process, out in zip(started, outs, strict=True):
+        process.join()
+        out.unlink()
+    return took_s, cpu_s.value
+
+
+def _loop(wanted: list[Stretch], item_s: float, out: Path, gate: Barrier, cpu_s: "Synchronized[float]") -> None:
+    prepare(wanted[:8], item_s, out)  # plans of the transform, windows of the decoder
+    gate.wait()
+    began = time.process_time()
+    prepare(wanted, item_s, out)
+    with cpu_s.get_lock():
+        cpu_s.value += time.process_time() - began
+    gate.wait()

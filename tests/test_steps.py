@@ -1,0 +1,193 @@
+"""A recorded step is the step: the same bits, whichever inputs come and however large the batch is."""
+
+import contextlib
+import copy
+import functools
+
+import pytest
+import torch
+import toy
+
+from at_train import arithmetic, checkpoints, kept_vectors, loop, networks
+from at_train.batches import Batch
+from at_train.checkpoints import Checkpoint, Facts
+from at_train.kept_vectors import Answer, Comparison
+from at_train.losses import AntiTransfer
+from at_train.steps import WARM_UP, Captured, Graphs
+
+SHAPE, CLASSES = (toy.FRAMES, toy.BINS), 3
+FACTS = Facts("d", "d", "c", *SHAPE, {}, {}, 0.0, 1.0, "word", ["a", "b", "c"])
+
+
+class Again:
+    """A recorder that does the work anew each time: what a graph does, without one."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def aside(self, work):
+        return work()
+
+    def record(self, work):
+        self.recorded += 1
+
+        def replay():
+            self.replayed += 1
+            return work()
+
+        return replay
+
+
+class Refuses(Again):
+    def record(self, _work):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+def batches(*sizes, device="cpu"):
+    torch.manual_seed(5)
+    made = []
+    for size in sizes:
+        values = torch.randn(size, 1, *SHAPE, device=device)
+        codes = torch.arange(size, device=device) % CLASSES
+        made.append(Batch(values, codes, {"voice": codes}, [f"{len(made)}-{item}" for item in range(size)]))
+    return made
+
+
+def drawn(seed, device="cpu"):
+    torch.manual_seed(seed)
+    return networks.build("vgg16", CLASSES, SHAPE, toy.WIDTH).to(device)
+
+
+class Vectors:
+    """Kept vectors of whole batches, as `KeptVectors` answers, made when asked."""
+
+    def __init__(self, penalty):
+        self.penalty = penalty
+        self.asked = 0
+
+    def of(self, batch):
+        self.asked += 1
+        return self.penalty.vectors(batch.values) if len(batch.ids) == 4 else None
+
+
+def trained(recorder, *, compared=False, cached=False, said=None, device="cpu", sizes=(4, 4, 4, 4, 4, 3)):
+    """Losses and weights after two epochs, with steps as they are where there is no recorder."""
+    network = drawn(1, device)
+    comparison = Comparison(AntiTransfer(drawn(2, device), ["features.conv3"]).watch(network)) if compared else None
+    if cached:
+        comparison.kept = Vectors(comparison.penalty)
+    optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device(device))
+    learn = functools.partial(loop.learn, network, optimiser, comparison, "float32")
+    step = recorder and Captured(learn, 4, recorder, comparison, (said if said is not None else []).append)
+    losses = [
+        loop.train_epoch(network, batches(*sizes, device=device), optimiser, comparison, seed=1, epoch=epoch, step=step)
+        for epoch in (1, 2)
+    ]
+    return losses, {name: weight.clone() for name, weight in network.state_dict().items()}
+
+
+def same(one, other):
+    return one[0] == other[0] and all(torch.equal(weight, other[1][name]) for name, weight in one[1].items())
+
+
+@pytest.mark.parametrize("given", [{}, {"compared": True}, {"compared": True, "cached": True}])
+def test_recorded_steps_give_the_bits_of_steps_as_they_are(given):
+    recorder = Again()
+    assert same(trained(recorder, **given), trained(None, **given))
+    assert recorder.recorded == 1
+    assert recorder.replayed == 2 * 5 - WARM_UP, "whole batches are replayed once the first ones are done"
+
+
+def test_kept_vectors_change_no_bit_of_recorded_steps():
+    assert same(trained(Again(), compared=True, cached=True), trained(None, compared=True))
+
+
+def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same():
+    said = []
+    assert same(trained(Refuses(), said=said), trained(None))
+    assert said == ["steps are not captured: operation not permitted when stream is capturing"]
+
+
+def test_answers_are_given_back_after_an_error():
+    comparison = Comparison(AntiTransfer(drawn(2), ["features.conv3"]))
+    comparison.kept = before = Answer({})
+    with contextlib.suppress(KeyError), comparison.answered({"a": torch.zeros(1, 1)}):
+        assert comparison.kept.of(batches(4)[0]).keys() == {"a"}
+        raise KeyError
+    assert comparison.kept is before
+
+
+def test_an_optimiser_goes_on_from_a_checkpoint_of_another_kind(tmp_path):
+    network = drawn(1)
+    other = copy.deepcopy(network)
+    plain = torch.optim.Adam(network.parameters(), lr=1e-3)
+    loop.train_epoch(network, batches(4), plain, seed=1, epoch=1)
+    ours = arithmetic.adam(other.parameters(), 1e-3, torch.device("cpu"))
+    held = Checkpoint("r", 1, None, None, {}, FACTS, {}, copy.deepcopy(plain.state_dict()))
+    checkpoints.restore_optimiser(tmp_path, held, ours)
+    assert ours.param_groups[0]["fused"] is True
+    loop.train_epoch(other, batches(4), ours, seed=1, epoch=2)
+
+
+def test_fused_adam_learns_what_adam_learns():
+    found = []
+    for make in (torch.optim.Adam, lambda weights, lr: arithmetic.adam(weights, lr, torch.device("cpu"))):
+        network = drawn(1)
+        loop.train_epoch(network, batches(4, 4, 4), make(network.parameters(), lr=1e-3), seed=1, epoch=1)
+        found.append(torch.cat([weight.flatten() for weight in network.parameters()]))
+    torch.testing.assert_close(*found, rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
+@pytest.mark.parametrize("given", [{}, {"compared": True}, {"compared": True, "cached": True}])
+def test_graphs_give_what_steps_as_they_are_give(given):
+    losses, weights = trained(Graphs(torch.device("cuda")), device="cuda", **given)
+    expected, theirs = trained(None, device="cuda", **given)
+    for one, other in zip(losses, expected, strict=True):
+        assert abs(one.task_loss - other.task_loss) < 1e-3
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, theirs[name], rtol=0, atol=5e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
+def test_no_step_waits_for_the_device():
+    network = drawn(1, "cuda")
+    optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device("cuda"))
+    step = functools.partial(loop.learn, network, optimiser, None, "bfloat16")
+    made = batches(4, 4, 4, device="cuda")
+    step(made[0])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in made[1:]:
+            step(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+class Counting(torch.utils._python_dispatch.TorchDispatchMode):
+    """Counts what would make a GPU's queue run dry: a number asked for, or an array of a size that values decide."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if any(name in str(func) for name in self.WAITS):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_asks_the_device_for_no_number():
+    network = drawn(1)
+    comparison = Comparison(AntiTransfer(drawn(2), ["features.conv3"]).watch(network))
+    optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device("cpu"))
+    with Counting() as counting:
+        loop.learn(network, optimiser, comparison, "float32", batches(4)[0])
+    assert counting.found == []
+
+
+def test_kept_vectors_stay_on_the_cpu_without_a_gpu():
+    kept = kept_vectors.KeptVectors(4, (({"0-0": 0}, {}),))
+    assert kept.move(torch.device("cpu")) == 0

@@ -135,7 +135,8 @@ def parent(items: int, folder: Path) -> Steps:
     with unswept():
         made_up(made, folder)
         summaries = steps("read summaries", lambda: [parts.read_summary(folder, t.number) for t in made.tasks])
-        words = dict(entry for task in made.tasks for entry in parts.read_words(folder, task.number))
+        heard = zip(made.tasks, summaries, strict=True)
+        words = dict(entry for task, summary in heard for entry in parts.read_words(folder, task.number, summary))
         places = made.places
         steps("near-duplicates (all cores)", lambda: duplicates.near(words, places))
         sifted = steps("sift", lambda: sift(made, summaries, words, 0.01, folder, lambda *_: []))

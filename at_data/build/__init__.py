@@ -126,7 +126,8 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     tables.write_quarantine(
         quarantine, (entry for summary in summaries[: len(made.tasks)] for entry in summary.left_out)
     )
-    words = dict(entry for task in (*made.tasks, *made.watched) for entry in parts.read_words(folder, task.number))
+    heard = zip((*made.tasks, *made.watched), summaries, strict=True)
+    words = dict(entry for task, summary in heard for entry in parts.read_words(folder, task.number, summary))
     stopwatch.lap("read the summaries")
     sifted = sift(made, summaries, words, max_bad, quarantine, alike.searcher(folder, pool))
     stopwatch.lap("look for duplicates")

@@ -64,11 +64,11 @@ def summary_path(folder: Path, number: int) -> Path:
     return folder / "parts" / f"{number:05d}.json"
 
 
-def read_words(folder: Path, number: int) -> Iterator[tuple[str, UInt32[np.ndarray, "_"]]]:
-    """Fingerprint of every recording of a task."""
+def read_words(folder: Path, number: int, summary: Summary) -> Iterator[tuple[str, UInt32[np.ndarray, "_"]]]:
+    """Fingerprint of every recording of a task with this summary."""
     words = np.fromfile(words_path(folder, number), "<u4").astype(np.uint32, copy=False)
     place = 0
-    for item, length in read_summary(folder, number).fingerprints.items():
+    for item, length in summary.fingerprints.items():
         yield item, words[place : place + length]
         place += length
 

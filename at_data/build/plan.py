@@ -239,13 +239,21 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
 def _tasks(
     manifest: Manifest, root: Path, recordings: Sequence[Recording], assigned: Mapping[str, str], pool: NoisePool | None
 ) -> tuple[Task, ...]:
-    """Shards of each split, its recordings in a seeded random order."""
+    """Shards of each split, its files in a seeded random order.
+
+    Recordings of one file follow each other: it is read and hashed for one shard, or for two.
+    """
     tasks: list[Task] = []
     size = manifest.store.recordings_per_shard
     for split in (*splits.SPLITS, bias.CONFLICTING):
-        members = [recording for recording in recordings if assigned[recording.id] == split]
+        files: dict[str, list[Recording]] = {}
+        for recording in recordings:
+            if assigned[recording.id] == split:
+                files.setdefault(recording.path, []).append(recording)
+        members = [*files.values()]
         order = seeds.generator(manifest.seed, "order", split).permutation(len(members)).tolist()
-        pieces = [order[start : start + size] for start in range(0, len(order), size)]
+        dealt = [recording for place in order for recording in members[place]]
+        pieces = [tuple(dealt[start : start + size]) for start in range(0, len(dealt), size)]
         for number, piece in enumerate(pieces):
             tasks.append(
                 Task(
@@ -253,7 +261,7 @@ def _tasks(
                     split=split,
                     file=f"shards/{split}-{number:05d}-of-{len(pieces):05d}.h5",
                     root=root,
-                    recordings=tuple(members[place] for place in piece),
+                    recordings=piece,
                     manifest=manifest,
                     noise_root=pool.root if pool else None,
                     # what contradicts a bias is a second test, with the noise of the first

@@ -87,8 +87,8 @@ def write(path: Path, contents: Contents) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for (which, name), held in sorted(contents.items()):
-            writer.writerow((which, name, held.size_bytes, held.xxh3_128))
+        for key in sorted(contents):
+            writer.writerow((*key, contents[key].size_bytes, contents[key].xxh3_128))
 
 
 def read(path: Path) -> Contents:

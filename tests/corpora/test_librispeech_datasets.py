@@ -12,7 +12,7 @@ import soundfile
 import yaml
 
 from at_data import manifest
-from at_data.build import build
+from at_data.build import build, plan
 from at_data.corpora import librispeech
 from at_data.errors import CorpusError
 from at_data.verify import verify
@@ -70,6 +70,18 @@ def test_the_most_frequent_words_become_a_dataset_whose_speakers_stand_in_one_sp
     assert Counter(row["attribute.word"] for row in rows) == {word: spoken[word] for word in ("the", "and", "man")}
     lines = json.loads((built.folder / "leaks.json").read_text())
     assert {line["verdict"] for line in lines if line["key"] in {"speaker", "chapter"}} == {"disjoint"}
+
+
+def test_the_words_of_a_file_stand_in_one_shard_or_go_on_in_the_next(corpus):
+    """So a file is opened and hashed once, and not for every word."""
+    store = yaml.safe_load(manifest.shipped()["librispeech_words"].read_text())["store"]
+    made = plan(shipped(store=store | {"recordings_per_shard": 10}), corpus)
+    for split in {task.split for task in made.tasks}:
+        dealt = [recording.path for task in made.tasks if task.split == split for recording in task.recordings]
+        files = list(dict.fromkeys(dealt))
+        assert [path for path in files for _ in range(dealt.count(path))] == dealt
+        assert files != sorted(files) or len(files) < 4
+    assert all(len(task.recordings) <= 10 for task in made.tasks)
 
 
 def test_what_has_no_word_or_no_length_is_left_out_with_its_reason(corpus, tmp_path):

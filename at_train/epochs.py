@@ -9,7 +9,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from at_train import loop, results
-from at_train.batches import Batch, Runs, epoch_batches, sequential_batches
+from at_train.batches import Batch, Runs, epoch_batches, sequential_batches, stays_on_disk
 from at_train.checkpoints import Checkpoint
 from at_train.kept_vectors import GB, Comparison, KeptVectors
 from at_train.loop import Learn
@@ -59,6 +59,9 @@ def _step(training: Training, progress: Progress) -> Learn | None:
         return None
     settings, penalty = training.settings, training.penalty
     progress.say("steps are captured as a graph; the Adam is a fused one; weights are written by a thread")
+    for name, split in training.splits.items():
+        where = "read as they are needed" if stays_on_disk(split, training.device) else "held by the GPU"
+        progress.say(f"{len(split)} {name} items are {where}")
     if isinstance(penalty, Comparison) and isinstance(penalty.kept, KeptVectors):
         moved = penalty.kept.move(training.device)
         progress.say(f"{moved / GB:.2f} GB of kept vectors are held by the GPU")

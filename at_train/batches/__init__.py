@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 
 from at_train.batches import devices
 from at_train.batches.data import Data, Split
-from at_train.batches.devices import ahead
+from at_train.batches.devices import ahead, stays_on_disk
 from at_train.batches.orders import Runs, order, windows
 
 
@@ -79,6 +79,7 @@ __all__ = [
     "epoch_batches",
     "order",
     "sequential_batches",
+    "stays_on_disk",
     "whole_batches",
     "windows",
 ]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import bench_prepare
 import sounds
+from environments import python_of
 
 KIND = sounds.KINDS["wav8"]
 OUT = sounds.WORK / "peer_out"
@@ -39,30 +40,6 @@ PEERS = {
     "datasets + librosa": Peer("prepare_datasets", ("datasets", "librosa"), 2, 6),
     "lhotse": Peer("prepare_lhotse", ("lhotse", "soundfile", "torch", "urllib3"), 2, 6),
 }
-
-
-def environment(peer: Peer) -> Path | None:
-    """Python of a peer's own environment, made where there is none; None where pip cannot."""
-    folder = sounds.WORK / f"env-{peer.script.replace('_', '-')}"
-    python, made = folder / "bin" / "python", folder / ".installed"
-    packages = "\n".join(peer.packages)
-    if made.is_file() and made.read_text() == packages:
-        return python
-    print(f"making {folder.name}: {', '.join(peer.packages)} ...", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.packages],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        why = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no reason given")
-        print(f"pip: {why}", file=sys.stderr)
-        return None
-    made.write_text(packages)
-    return python
 
 
 def clips_a_second(python: Path, peer: Peer, listed: Path) -> float:
@@ -88,7 +65,7 @@ def main() -> None:
     made = sounds.files(KIND, 1.0, arguments.clips)
     listed = made.folder / "paths.txt"
     listed.write_text("\n".join(str(path) for path in sorted(made.folder.glob("*.wav"))))
-    pythons = {name: environment(peer) for name, peer in PEERS.items()}
+    pythons = {name: python_of(peer.script.replace("_", "-"), peer.packages) for name, peer in PEERS.items()}
     speeds: dict[str, list[float]] = {name: [] for name in PEERS}
     ours = []
     for _ in range(arguments.rounds):

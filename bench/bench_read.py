@@ -24,8 +24,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from environments import python_of
 from read_data import WORK, Store, spectrogram, words, write
-from read_environments import python_of
 
 from at_data import shards
 from at_train.batches import Data, Runs, Split, epoch_batches
@@ -195,7 +195,8 @@ def peers(values: np.ndarray, batch: int) -> None:
     ours = []
     best = 0.0
     for peer in ("h5py", "webdataset", "litdata"):
-        python = python_of(peer)
+        # with the same torch, numpy and h5py as ours, which the first is made of alone
+        python = Path(sys.executable) if peer == "h5py" else python_of(f"read-{peer}", [peer], beside=True)
         if python is None:
             print(f"  {peer:<34} skipped: its packages cannot be had (no network?)")
             continue

@@ -56,6 +56,11 @@ class Corpus:
     length_s: float
 
     @property
+    def whole(self) -> Path:
+        """Mark that all files are there."""
+        return self.folder / ".whole"
+
+    @property
     def full(self) -> Path:
         """List of everything."""
         return self.folder / "full.csv"
@@ -90,15 +95,16 @@ def _corpus(
     """Corpus of this name: made now, or found whole."""
     folder = WORK / "prepare" / name
     made = Corpus(folder, folder / "manifest.yaml", len(rows), len(rows) // FEWER, item_s)
-    if not made.manifest.is_file():
+    if not made.whole.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             pool.starmap(make_sound, [(folder, number, kind, length_s) for number in range(count)], chunksize=16)
         write_list(made.full, rows)
         write_list(made.short, rows[: made.fewer])
-        settings = manifest(name.replace(".", "_"), RATE_HZ, item_s, max(8, made.items // SHARDS))
-        made.manifest.write_text(yaml.safe_dump(settings))  # last: whole from now on
+        made.whole.touch()
+    settings = manifest(name.replace(".", "_"), RATE_HZ, item_s, max(8, made.items // SHARDS))
+    made.manifest.write_text(yaml.safe_dump(settings))
     return made
 
 
@@ -151,5 +157,5 @@ def manifest(name: str, rate_hz: int, item_s: float, shard: int) -> dict[str, ob
         "bias": "none",
         "shared": [],
         "duplicates": {"exact": "drop", "near": "drop"},
-        "store": {"dtype": "float16", "recordings_per_shard": shard, "compression": "none"},
+        "store": {"dtype": "float16", "recordings_per_shard": shard, "compression": "none", "padding": "stored"},
     }

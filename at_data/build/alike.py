@@ -38,4 +38,6 @@ def _search(part: duplicates.Part, place: Path, threshold: float) -> duplicates.
 @lru_cache(maxsize=1)
 def _laid(place: Path) -> duplicates.Laid:
     names = [field.name for field in fields(duplicates.Laid)]
-    return duplicates.Laid(**{name: np.asarray(np.load(place / f"{name}.npy", mmap_mode="r")) for name in names})
+    return duplicates.Laid(
+        **{name: np.asarray(np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False)) for name in names}
+    )

@@ -14,6 +14,7 @@ import os
 import shutil
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 
 import floors
@@ -53,18 +54,22 @@ def build(made: sounds.Corpus, listed: Path, workers: int) -> tuple[float, float
 
 def measure(made: sounds.Corpus, rounds: int) -> list[tuple[float, float]]:
     """Medians, by the clock and of processors, of: floor, short list, full list by one process; the same by two."""
-    floors.seconds(made, 2)  # files are warm from now on
-    taken = [
-        (
-            floors.seconds(made, 1),
-            build(made, made.short, 1),
-            build(made, made.full, 1),
-            floors.seconds(made, 2),
-            build(made, made.short, 2),
-            build(made, made.full, 2),
+    steps = [
+        step
+        for processes in (1, 2)
+        for step in (
+            partial(floors.seconds, made, processes),
+            partial(build, made, made.short, processes),
+            partial(build, made, made.full, processes),
         )
-        for _ in range(rounds)
     ]
+    taken = []
+    for _ in range(rounds):
+        found = []
+        for step in steps:
+            floors.warm(made)  # a system may give back the memory of files within seconds
+            found.append(step())
+        taken.append(found)
     return [
         (statistics.median(wall_s for wall_s, _ in column), statistics.median(cpu_s for _, cpu_s in column))
         for column in zip(*taken, strict=True)

@@ -56,6 +56,12 @@ def read(path: str, start_s: float, length_s: float) -> tuple[np.ndarray, int]:
         return sound.read(round(length_s * sound.samplerate), dtype="float32"), sound.samplerate
 
 
+def warm(corpus: Corpus) -> None:
+    """Read every file of a corpus, so that who reads it next finds it in memory."""
+    for path in sorted({path for path, *_ in stretches(corpus.full)}):
+        Path(path).read_bytes()
+
+
 def seconds(corpus: Corpus, processes: int) -> tuple[float, float]:
     """Seconds of the loops over a corpus's full list, shared among processes that have imported everything.
 

@@ -11,9 +11,10 @@ from jaxtyping import Float, Float32, Int64
 from at_data import seeds, shards
 from at_data.build import stopwatch
 from at_data.build.parts import made_path, part_path
+from at_data.errors import ShardError
 from at_data.stages import spectra
 
-BLOCK = 64  # items scaled and written at a time: 4 MB of float32 for one-second items
+BLOCK = 16  # items scaled and written at a time: 1 MB of float32 for one-second items, what a cache holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,19 @@ def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
 
 
 def _blocks(task: Finish, part: Path) -> Iterator[tuple[slice, Float32[np.ndarray, "block frames bins"]]]:
-    """Rows of the part in the order of the shard, some at a time, and which of the shard's they are."""
-    if not len(task.rows):
-        return
-    raw = np.memmap(part, np.float32, "r").reshape(-1, *task.shape)
-    for start in range(0, len(task.rows), BLOCK):
-        rows = slice(start, start + BLOCK)
-        yield rows, np.asarray(raw[task.rows[rows]])
+    """Rows of the part in the order of the shard, some at a time, and which of the shard's they are.
+
+    All blocks lie in the same memory: that of the one before is gone.
+    """
+    memory = np.empty((BLOCK, *task.shape), np.float32)
+    with part.open("rb", buffering=0) as file:
+        for start in range(0, len(task.rows), BLOCK):
+            rows = task.rows[start : start + BLOCK].tolist()
+            for item, row in zip(memory, rows, strict=False):
+                file.seek(row * item.nbytes)
+                if file.readinto(item.data) != item.nbytes:
+                    raise ShardError(part, "cut short", "a whole part", "run the same command again to carry on")
+            yield slice(start, start + BLOCK), memory[: len(rows)]
 
 
 def _real(task: Finish, part: Path) -> shards.Extents:
@@ -101,11 +108,13 @@ def _real(task: Finish, part: Path) -> shards.Extents:
 
 def _scaled(task: Finish, part: Path, real: shards.Extents | None) -> Iterator[Float[np.ndarray, "block ..."]]:
     """Blocks of whole items, or of real frames alone; a value is the same in either."""
+    memory = np.empty(BLOCK * task.shape[0] * task.shape[1], task.dtype)
     for rows, block in _blocks(task, part):
         kept = block
         if real is not None:
             kept = shards.real_frames(block, shards.Extents(real.starts[rows], real.lengths[rows]))
-        scaled = spectra.scale(kept, task.scale, out=kept).astype(task.dtype, copy=False)
+        scaled = memory[: kept.size].reshape(kept.shape)
+        np.copyto(scaled, spectra.scale(kept, task.scale, out=kept), casting="same_kind")
         stopwatch.lap("scale")
         yield scaled
         stopwatch.lap("write the shard")

@@ -38,7 +38,7 @@ class Peer:
 PEERS = {
     "the paper's way": Peer("prepare_paper", ("librosa", "resampy", "setuptools<81"), 1, 25),
     "datasets + librosa": Peer("prepare_datasets", ("datasets", "librosa"), 2, 6),
-    "lhotse": Peer("prepare_lhotse", ("lhotse", "soundfile", "torch", "urllib3"), 2, 6),
+    "lhotse": Peer("prepare_lhotse", ("lhotse", "scipy", "soundfile", "torch", "urllib3"), 2, 6),
 }
 
 

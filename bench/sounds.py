@@ -13,7 +13,7 @@ import yaml
 
 WORK = Path(__file__).parent / "work"
 RATE_HZ = 16000  # of every dataset
-SPEAKERS, WORDS = 40, 10
+SPEAKERS, WORDS = 40, 2
 FEWER = 4  # the short list of a corpus holds every fourth part of it
 SHARDS = 16  # a dataset has about so many: workers end together, as they do with a large corpus
 ITEMS = {0.5: 3000, 1.0: 3000, 4.0: 800, 15.0: 240}  # by seconds of a file: a second or two of work each
@@ -100,9 +100,9 @@ def _corpus(
         folder.mkdir(parents=True)
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             pool.starmap(make_sound, [(folder, number, kind, length_s) for number in range(count)], chunksize=16)
-        write_list(made.full, rows)
-        write_list(made.short, rows[: made.fewer])
         made.whole.touch()
+    write_list(made.full, rows)
+    write_list(made.short, rows[: made.fewer])
     settings = manifest(name.replace(".", "_"), RATE_HZ, item_s, max(8, made.items // SHARDS))
     made.manifest.write_text(yaml.safe_dump(settings))
     return made

@@ -269,7 +269,7 @@ ONLY = {
     "soundfile": {"at_data.stages.audio", "at_data.synth", "at_data.build"},
     "soxr": {"at_data.stages.audio"},
     "hdf5plugin": {"at_data.shards"},
-    "pyarrow": {"at_data.build", "at_data.verify"},
+    "pyarrow": {"at_data.shards.packed", "at_data.build", "at_data.verify"},
     "captum": {"at_train.explain"},
     "requests": {"at_data.fetch.download"},
     "pooch": {"at_data.fetch"},

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Num
 
 from at_data.shards.extents import Extents
-from at_data.shards.files import in_one_piece, member, open_file, plugin, reading
-from at_data.shards.writing import chunk
+from at_data.shards.files import in_one_piece, member, open_file, reading
+from at_data.shards.packed import Chunks
 
 # Rows first to stop of `x`, in a row: a view, or a copy just unpacked.
 Rows = Callable[[int, int], Num[np.ndarray, "values"]]
+# Bytes of the file, begin and end, in which rows first to stop lie, or about so.
+Places = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,14 @@ class Values:
     def __init__(self, path: Path, form: Form) -> None:
         self.path, self.form = path, form
         mapped = form.compression == "none"
-        # a chunk is one item, so none is wanted twice: HDF5 need not keep any
-        file = open_file(path, keep_bytes=0)
-        with reading(path):
+        with open_file(path) as file, reading(path):
             self.real = None if form.padding is None else _extents(file, form)
             shape = (form.items, *form.shape) if self.real is None else (self.real.frames, form.shape[1])
             x = member(file, "x")
             if x.shape != shape or x.dtype != form.dtype:
                 raise ValueError(f"x of shape {x.shape} and type {x.dtype}, expected {shape} of {form.dtype}")
-            self.in_file = _places(x)
-            self.rows = _mapped(x, path) if mapped or not x.size else _unpacked(x)
+            self.rows, self.in_file = _mapped(x, path) if mapped or not x.size else _packed(x, path, form.compression)
             self.items = self.rows(0, form.items).reshape(form.items, -1) if mapped and self.real is None else None
-        if mapped:
-            file.close()
         # plain numbers: one of numpy's costs more than half an item
         self.bounds = range(form.items + 1) if self.real is None else [*self.real.firsts.tolist(), self.real.frames]
         self.starts = [] if self.real is None else (self.real.starts * form.shape[1]).tolist()
@@ -93,52 +89,24 @@ def _extents(file: Any, form: Form) -> Extents:
     return real
 
 
-def _mapped(x: Any, path: Path) -> Rows:
-    """A view of the file itself: HDF5 takes no part in reading it."""
+def _packed(x: Any, path: Path, compression: str) -> tuple[Rows, Places]:
+    chunks = Chunks(x, path, compression)
+    return chunks.rows, chunks.places
+
+
+def _mapped(x: Any, path: Path) -> tuple[Rows, Places]:
+    """Views of the file itself, and where its rows lie: HDF5 takes no part in reading it."""
     if not x.size:
         nothing = np.empty(0, x.dtype)
-        return lambda _first, _stop: nothing
+        return lambda _first, _stop: nothing, lambda _first, _stop: (0, 0)
     offset = x.id.get_offset()
     if offset is None:
         raise ValueError(f"{x.name} is in pieces")
     # np.asarray: a plain view; indexing a memmap object costs more than copying the item
     flat = np.asarray(np.memmap(path, x.dtype, "r", offset, (x.size,)))
     values = x.size // x.shape[0]
-    return lambda first, stop: flat[first * values : stop * values]
-
-
-def _unpacked(x: Any) -> Rows:
-    """Chunks unpacked when they are wanted, by HDF5's own functions: h5py's indexing costs more than the codec."""
-    plugin()
-    if x.chunks != chunk(x.shape, x.dtype.name):
-        raise ValueError(f"x in pieces of {x.chunks}")
-    rest = x.shape[1:]
-    values = int(np.prod(rest))
-
-    def rows(first: int, stop: int) -> Num[np.ndarray, "values"]:
-        out = np.empty((stop - first, *rest), x.dtype)
-        if stop > first:
-            place = x.id.get_space()
-            place.select_hyperslab((first, *[0] * len(rest)), out.shape)
-            x.id.read(h5py.h5s.create_simple(out.shape), place, out)
-        return out.reshape(values * (stop - first))
-
-    return rows
-
-
-def _places(x: Any) -> Callable[[int, int], tuple[int, int]]:
-    """Function that gives the bytes of the file in which rows first to stop of `x` lie, or about so."""
-    if not x.size:
-        return lambda _first, _stop: (0, 0)
-    row_bytes = x.nbytes // x.shape[0]
-    if x.chunks is None:
-        offset = x.id.get_offset() or 0
-        return lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes)
-
-    def chunks(first: int, stop: int) -> tuple[int, int]:
-        # chunks lie in their order, one after the other: that is how they were written
-        ends = [(place // x.chunks[0] * x.chunks[0], *[0] * (x.ndim - 1)) for place in (first, max(first, stop - 1))]
-        begin, last = (x.id.get_chunk_info_by_coord(end) for end in ends)
-        return (begin.byte_offset, last.byte_offset + last.size)
-
-    return chunks
+    row_bytes = values * x.dtype.itemsize
+    return (
+        lambda first, stop: flat[first * values : stop * values],
+        lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes),
+    )

@@ -111,6 +111,7 @@ def main() -> None:
     print(f"least steady ratio, 1 s and longer:  {min(long, default=0):.2f}  (wanted: {WANTED})")
     print(f"median of two workers to one:        {statistics.median(t for _, t in found.values()):.2f}", end="")
     print(f"  (wanted: {WANTED_TWO}, of the floor's own 2)")
+    print(f"64 KiB of a new file:                {floors.write_us():.0f} microseconds to write")
 
 
 if __name__ == "__main__":

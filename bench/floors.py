@@ -56,6 +56,18 @@ def read(path: str, start_s: float, length_s: float) -> tuple[np.ndarray, int]:
         return sound.read(round(length_s * sound.samplerate), dtype="float32"), sound.samplerate
 
 
+def write_us(kib: int = 64, times: int = 1000) -> float:
+    """Microseconds that so many KiB of a new file take to be written, not forced to disk."""
+    path, block = WORK / "written.bin", bytes(kib << 10)
+    began = time.perf_counter()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(times):
+            file.write(block)
+    took_s = time.perf_counter() - began
+    path.unlink()
+    return 1e6 * took_s / times
+
+
 def warm(corpus: Corpus) -> None:
     """Read every file of a corpus, so that who reads it next finds it in memory."""
     for path in sorted({path for path, *_ in stretches(corpus.full)}):

@@ -59,12 +59,12 @@ def _step(training: Training, progress: Progress) -> Learn | None:
         return None
     settings, penalty = training.settings, training.penalty
     progress.say("steps are captured as a graph; the Adam is a fused one; weights are written by a thread")
-    for name, split in training.splits.items():
-        where = "read as they are needed" if stays_on_disk(split, training.device) else "held by the GPU"
-        progress.say(f"{len(split)} {name} items are {where}")
     if isinstance(penalty, Comparison) and isinstance(penalty.kept, KeptVectors):
         moved = penalty.kept.move(training.device)
         progress.say(f"{moved / GB:.2f} GB of kept vectors are held by the GPU")
+    train = training.splits["train"]  # the first to be read; the others find what it leaves of the memory
+    where = "read as they are needed" if stays_on_disk(train, training.device) else "held by the GPU"
+    progress.say(f"{len(train)} training items are {where}")
     learn = partial(loop.learn, training.network, training.optimiser, penalty, settings.precision)
     comparison = penalty if isinstance(penalty, Comparison) else None
     return Captured(learn, settings.batch_size, Graphs(training.device), comparison, progress.say)

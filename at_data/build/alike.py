@@ -1,5 +1,6 @@
 """The search for near-duplicates given to the worker processes of a build, in parts."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache, partial
@@ -27,6 +28,7 @@ def searcher(folder: Path, pool: Pool) -> Near:
             np.save(place / f"{field.name}.npy", getattr(laid, field.name))
         for _, found in pool.run(_search, parts, place, threshold):
             yield found
+        shutil.rmtree(place)
 
     return partial(duplicates.near, run=run)
 

@@ -241,7 +241,7 @@ def _tasks(
 ) -> tuple[Task, ...]:
     """Shards of each split, its files in a seeded random order.
 
-    Recordings of one file follow each other: it is read and hashed for one shard, or for two.
+    Recordings of one file follow each other: it is read and hashed for one shard, or for as many as they fill.
     """
     tasks: list[Task] = []
     size = manifest.store.recordings_per_shard

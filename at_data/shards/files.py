@@ -14,11 +14,11 @@ TODO = "run `at-prepare verify`, then build again"
 BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
 
 
-def open_file(path: Path) -> Any:
-    """The file, open for reading; ShardError where HDF5 cannot open it."""
+def open_file(path: Path, keep_bytes: int | None = None) -> Any:
+    """The file, open for reading; ShardError where HDF5 cannot open it. `keep_bytes` of unpacked chunks are kept."""
     try:
         # finished shards never change: no lock, so network file systems without locks serve them too
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r", locking=False, rdcc_nbytes=keep_bytes)
     except BROKEN as error:
         raise ShardError(path, f"cannot be opened ({error})", "a whole shard", TODO) from error
 

@@ -1,6 +1,8 @@
-"""The chunks of a compressed `x`, unpacked out of the mapped file: HDF5 says once where they lie."""
+"""The chunks of an `x` packed with zstd, unpacked out of the mapped file: HDF5 says once where they lie.
 
-import struct
+Not so those of lz4: its decoder in pyarrow does not tell how much a damaged chunk gave.
+"""
+
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,11 @@ from at_data.errors import ShardError
 from at_data.shards.files import BROKEN, TODO
 from at_data.shards.writing import chunk
 
-# As HDF5's filter 32004 writes LZ4: all bytes, bytes of a block; then for each block its bytes when packed. A block
-# that would not become shorter is not packed.
-LZ4_HEAD, LZ4_BLOCK = struct.Struct(">QI"), struct.Struct(">I")
-CODECS = {"zstd": "zstd", "lz4": "lz4_raw"}
-
 
 class Chunks:
-    """Rows of a compressed `x`, from any thread. ValueError where it is none that `write_shard` makes."""
+    """Rows of an `x` packed with zstd, from any thread. ValueError where it is none that `write_shard` makes."""
 
-    def __init__(self, x: Any, path: Path, compression: str) -> None:
+    def __init__(self, x: Any, path: Path) -> None:
         if x.chunks != chunk(x.shape, x.dtype.name):
             raise ValueError(f"x in pieces of {x.chunks}")
         self.path, self.dtype = path, x.dtype
@@ -32,8 +29,7 @@ class Chunks:
         self.file: UInt8[np.ndarray, "bytes"] = np.asarray(np.memmap(path, np.uint8, "r"))
         if self.offsets and max(map(sum, zip(self.offsets, self.sizes, strict=True))) > self.file.size:
             raise ValueError("x reaches over the end of the file")
-        self.codec = pa.Codec(CODECS[compression])
-        self.plain = compression == "zstd"
+        self.codec = pa.Codec("zstd")
 
     def rows(self, first: int, stop: int) -> Num[np.ndarray, "values"]:
         """Values of rows first to stop, in a row; ShardError where they cannot be unpacked."""
@@ -47,13 +43,15 @@ class Chunks:
 
     def places(self, first: int, stop: int) -> tuple[int, int]:
         """Bytes of the file in which rows first to stop lie, or about so: chunks lie there as they were written."""
-        begin, last = (place // self.rows_a_chunk for place in (first, max(first, stop - 1)))
+        if stop <= first:
+            return 0, 0
+        begin, last = (place // self.rows_a_chunk for place in (first, stop - 1))
         return self.offsets[begin], self.offsets[last] + self.sizes[last]
 
     def _unpacked(self, number: int) -> Num[np.ndarray, "values"]:
         packed = self.file[self.offsets[number] : self.offsets[number] + self.sizes[number]]
         try:
-            plain = self.codec.decompress(packed, self.chunk_bytes) if self.plain else self._lz4(packed)
+            plain = self.codec.decompress(packed, self.chunk_bytes)
             if len(plain) != self.chunk_bytes:
                 raise ValueError(f"{len(plain)} bytes in a chunk of {self.chunk_bytes}")
             values: np.ndarray = np.frombuffer(plain, self.dtype)
@@ -61,20 +59,6 @@ class Chunks:
             came = f"chunk {number} of x cannot be unpacked ({str(error)[:200]})"
             raise ShardError(self.path, came, "a whole shard", TODO) from error
         return values
-
-    def _lz4(self, packed: UInt8[np.ndarray, "packed"]) -> Any:
-        whole, block = LZ4_HEAD.unpack_from(packed.data)
-        if whole != self.chunk_bytes or not block:
-            raise ValueError(f"{whole} bytes in a chunk of {self.chunk_bytes}, blocks of {block}")
-        pieces, at = [], LZ4_HEAD.size
-        for begin in range(0, whole, block):
-            wanted = min(block, whole - begin)
-            (size,) = LZ4_BLOCK.unpack_from(packed.data, at)
-            at += LZ4_BLOCK.size
-            piece = packed[at : at + size]
-            pieces.append(piece if size == wanted else self.codec.decompress(piece, wanted))
-            at += size
-        return pieces[0] if len(pieces) == 1 else b"".join(map(bytes, pieces))
 
 
 def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chunks"]]:
@@ -86,7 +70,7 @@ def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chun
         found += map(x.id.get_chunk_info, range(x.id.get_num_chunks()))
     count = -(-x.shape[0] // x.chunks[0])
     rows = [info.chunk_offset[0] for info in found]
-    if sorted(rows) != list(range(0, count * x.chunks[0], x.chunks[0])):
+    if len(found) != count or sorted(rows) != list(range(0, count * x.chunks[0], x.chunks[0])):
         raise ValueError(f"{len(found)} chunks of x, expected {count}")
     if any(info.filter_mask or any(info.chunk_offset[1:]) for info in found):
         raise ValueError("a chunk of x that is not packed, or not of whole rows")

@@ -71,7 +71,9 @@ def _layout(path: Path, shard: Shard, header: Header) -> Iterator[str]:
         x = shards.member(file, "x")
         shape: tuple[int, ...] = (shard.items, header.frames, header.bins)
         if places:
-            shape = (int(shards.member(file, "length")[:].sum()), header.bins)
+            length = shards.member(file, "length")
+            shards.in_one_piece(length)  # before it is read: a few bytes can claim to be a great many
+            shape = (int(length[:].sum()), header.bins)
         if (x.shape, x.dtype) != (shape, np.dtype(header.dtype)):
             yield f"x has shape {x.shape} of {x.dtype}, expected {shape} of {header.dtype}"
         made = x.id.get_create_plist()

@@ -46,10 +46,14 @@ class Graphs:
 
     def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Replay of the work's kernels; the tensor is the same each time."""
-        graph = torch.cuda.CUDAGraph()
-        # of this thread alone: another one may be copying batches to the device, or weights from it
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-            found = work()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.stream.device)
+        try:
+            # of this thread alone: another one may be copying batches to the device, or weights from it
+            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+                found = work()
+        except RuntimeError:
+            torch.cuda.set_stream(before)  # torch leaves its own where a capture does not end well
+            raise
 
         def replay() -> Tensor:
             graph.replay()
@@ -62,7 +66,8 @@ class Captured:
     """Training steps of whole batches from a recording, all others as they are.
 
     Steps before the recording are real ones, so nothing is learnt twice or put back. Where a step cannot be captured,
-    `say` tells so once and every step is done as it is.
+    `say` tells so once and every step is done as it is; whether torch's generator lets it after a capture that failed
+    was never tried on a GPU.
     """
 
     def __init__(

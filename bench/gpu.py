@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from scipy.special import stdtrit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 MISSING = [name for name in ("h5py", "tensorboard") if importlib.util.find_spec(name) is None]
@@ -34,7 +35,7 @@ from gpu_steps import Work  # noqa: E402
 
 LAYERS = ("conv5", "conv13")
 WANTED = {"conv5": 1.15, "conv13": 1.35}
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}  # 95 %, by freedom
+CONFIDENCE = 0.95
 
 Row = tuple[str, str, str]  # what, measured, wanted
 
@@ -180,7 +181,7 @@ def accuracies(device: torch.device, seeds: int, *, quick: bool) -> Iterator[Row
     exact, rough = zip(*pairs, strict=True)
     differences = [b - a for a, b in pairs]
     mean, spread = statistics.mean(differences), statistics.stdev(differences)
-    half = STUDENT[len(pairs) - 1] * spread / math.sqrt(len(pairs))
+    half = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2)) * spread / math.sqrt(len(pairs))
     yield (
         f"accuracy, {len(pairs)} seeds: float32",
         f"{statistics.mean(exact):.1%} (sd {statistics.stdev(exact):.1%})",

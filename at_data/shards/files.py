@@ -10,7 +10,7 @@ import h5py
 
 from at_data.errors import ShardError
 
-TODO = "run `at-prepare verify`, then build again"
+REMEDY = "run `at-prepare verify`, then build again"
 BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
 
 
@@ -20,7 +20,7 @@ def open_file(path: Path, keep_bytes: int | None = None) -> Any:
         # finished shards never change: no lock, so network file systems without locks serve them too
         return h5py.File(path, "r", locking=False, rdcc_nbytes=keep_bytes)
     except BROKEN as error:
-        raise ShardError(path, f"cannot be opened ({error})", "a whole shard", TODO) from error
+        raise ShardError(path, f"cannot be opened ({error})", "a whole shard", REMEDY) from error
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except BROKEN as error:
         came = f"cannot be read ({str(error)[:300] or type(error).__name__})"
-        raise ShardError(path, came, "a whole shard", TODO) from error
+        raise ShardError(path, came, "a whole shard", REMEDY) from error
 
 
 def member(file: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Int64, Num, UInt8
 
 from at_data.errors import ShardError
-from at_data.shards.files import BROKEN, TODO
+from at_data.shards.files import BROKEN, REMEDY
 from at_data.shards.writing import chunk
 
 
@@ -57,7 +57,7 @@ class Chunks:
             values: np.ndarray = np.frombuffer(plain, self.dtype)
         except BROKEN as error:
             came = f"chunk {number} of x cannot be unpacked ({str(error)[:200]})"
-            raise ShardError(self.path, came, "a whole shard", TODO) from error
+            raise ShardError(self.path, came, "a whole shard", REMEDY) from error
         return values
 
 

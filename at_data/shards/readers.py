@@ -13,7 +13,7 @@ from at_data import headers
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.shards.extents import Extents, padding
-from at_data.shards.files import TODO, in_one_piece, member, open_file, reading
+from at_data.shards.files import REMEDY, in_one_piece, member, open_file, reading
 from at_data.shards.values import Form, Values
 from at_data.stages import spectra
 
@@ -78,7 +78,7 @@ class SplitReader:
         values = len(self.header.attributes[attribute])
         if codes.size and not UNKNOWN <= codes.min() <= codes.max() < values:
             came = f"codes of {attribute} from {codes.min()} to {codes.max()}"
-            raise ShardError(self.folder, came, f"{UNKNOWN} to {values - 1}", TODO)
+            raise ShardError(self.folder, came, f"{UNKNOWN} to {values - 1}", REMEDY)
         return codes
 
     def read(
@@ -148,7 +148,7 @@ class SplitReader:
         try:
             return [item.decode() for column in columns for item in column.tolist()]
         except UnicodeDecodeError as error:
-            raise ShardError(self.folder, f"a {name} that is not in UTF-8", "text", TODO) from error
+            raise ShardError(self.folder, f"a {name} that is not in UTF-8", "text", REMEDY) from error
 
     def _columns(self, name: str) -> Iterator[np.ndarray]:
         for shard in self._shards:

@@ -12,7 +12,7 @@ from at_data.stages.splits.groups import Classes, Groups, classes_of, grouped
 from at_data.stages.splits.settings import Folds, kept_whole
 
 TRAIN, VALID, TEST = range(3)
-TODO = "set missing_classes: allow, take fewer folds, keep fewer classes, or split by another attribute"
+REMEDY = "set missing_classes: allow, take fewer folds, keep fewer classes, or split by another attribute"
 
 
 def assign_fold(recordings: Sequence[Recording], split: Folds, seed: int, target: str | None) -> list[int]:
@@ -30,7 +30,7 @@ def assign_fold(recordings: Sequence[Recording], split: Folds, seed: int, target
     if split.missing_classes == "fail":
         # of every fold, whichever tests: who begins with the first learns now what the last would say
         every = {number: f"fold {number + 1}" for number in range(count)}
-        dealing.refuse_uncovered(fold, classes, every, target, _how(split), TODO)
+        dealing.refuse_uncovered(fold, classes, every, target, _how(split), REMEDY)
     chosen = np.where(fold == split.number - 1, TEST, TRAIN)
     if split.valid == "next_fold":
         chosen[fold == split.number % count] = VALID
@@ -42,7 +42,7 @@ def assign_fold(recordings: Sequence[Recording], split: Folds, seed: int, target
         del parts[VALID]
     _refuse_empty(chosen, parts, split)
     strict = parts if split.missing_classes == "fail" else {TRAIN: "train"}
-    dealing.refuse_uncovered(chosen, classes, strict, target, f"fold {split.fold}, {_how(split)}", TODO)
+    dealing.refuse_uncovered(chosen, classes, strict, target, f"fold {split.fold}, {_how(split)}", REMEDY)
     return [int(part) for part in chosen[groups.of]]
 
 

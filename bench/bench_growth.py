@@ -5,7 +5,8 @@
 `items`: microseconds for an item of each step at three sizes, the exponent p of time ~ items^p between the last two,
 and memory. The steps of the one process whom the workers wait for run on what is made up for 10,000, 30,000 and 100,000
 recordings (with `--full` 1,000,000 as well); builds are of items of 50 ms, 1,000, 3,000 and 10,000 of them (`--full`:
-100,000). 1 is linear; sorting alone gives 1.1; more than 1.15 is marked. Every size has a process of its own.
+100,000); reports are on 10, 30 and 100 made-up runs. 1 is linear; sorting alone gives 1.1; more than 1.15 is marked.
+Every size has a process of its own.
 """
 
 import argparse
@@ -26,8 +27,9 @@ from at_train.batches import Data, epoch_batches
 
 HERE = Path(__file__).parent
 WORK = HERE / "work" / "growth"
-SIZES = {"parent": (10_000, 30_000, 100_000), "built": (1_000, 3_000, 10_000)}
-MORE = {"parent": 1_000_000, "built": 100_000}
+SIZES = {"parent": (10_000, 30_000, 100_000), "built": (1_000, 3_000, 10_000), "reported": (10, 30, 100)}
+MORE = {"parent": (1_000_000,), "built": (100_000,), "reported": ()}
+OF = {"parent": "recording", "built": "item", "reported": "run"}
 STEEP = 1.15
 CURVES = ("items", "workers", "shard", "batch", "layer")
 LAYERS = ("conv1", "conv5", "conv9", "conv13")
@@ -39,11 +41,13 @@ def steps(kind: str, items: int, *flags: object) -> dict[str, tuple[float, float
     """Seconds and MB of every step, measured in another process."""
     folder = WORK / f"{kind}{items}"
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, str(HERE / "growth_steps.py"), kind, str(items), str(folder), *map(str, flags)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    found: dict[str, tuple[float, float]] = json.loads(done.stdout)
+    found: dict[str, tuple[float, float]] = {}
+    for part in (kind, "checked") if kind == "parent" else (kind,):
+        command = [sys.executable, str(HERE / "growth_steps.py"), part, str(items), str(folder), *map(str, flags)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        found |= json.loads(done.stdout)
     return found
 
 
@@ -57,17 +61,21 @@ def by_items(*, full: bool) -> Curve:
     """Microseconds for an item of each step; prints the table."""
     curve: Curve = {}
     for kind, usual in SIZES.items():
-        sizes = (*usual, MORE[kind]) if full else usual
+        sizes = (*usual, *MORE[kind]) if full else usual
         found = {items: steps(kind, items) for items in sizes}
-        print(f"\n{'us an item':<28}" + "".join(f"{items:>12,}" for items in sizes) + "   exponent   peak MB")
+        title = f"us a {OF[kind]}"
+        print(f"\n{title:<28}" + "".join(f"{items:>12,}" for items in sizes) + "   exponent   peak MB")
         for name in found[sizes[0]]:
             taken = {float(items): found[items][name][0] for items in sizes}
             power = slope(taken)
             memory = " ".join(f"{found[items][name][1]:.0f}" for items in sizes)
             cells = "".join(f"{1e6 * taken[items] / items:>12.2f}" for items in sizes)
             told = "  <- steeper than linear" if power > STEEP and taken[sizes[-1]] > 0.1 else ""
-            print(f"{name:<28}{cells}   {power:>8.2f}   {memory}{told}")
+            print(f"{name:<28}{cells}   {power:>8.2f}   {memory}{told}", flush=True)
             curve[name] = {items: 1e6 * taken[items] / items for items in sizes}
+        highest = [max(memory for _, memory in found[items].values()) for items in sizes]
+        each = (highest[-1] - highest[-2]) * 2**20 / (sizes[-1] - sizes[-2])
+        print(f"bytes a {OF[kind]} between the last two, of the highest peaks: {each:,.0f}")
     return curve
 
 

@@ -1,6 +1,6 @@
 """Memory of a build against the size of its corpus, who holds it, and short stretches of long files.
 
-    python bench/bench_memory.py [--full] [--where] [--long]
+    python bench/bench_memory.py [--growth] [--full] [--where] [--long]
 
 Growth: `at-prepare build --workers 2` of 10,000, 30,000 and 100,000 planned items (`--full`: a million as well, ten
 minutes and 5 GB of disk). They are stretches of 0.06 s, none twice, of 100 files, named in a list; an item is small,
@@ -64,7 +64,8 @@ def stretches(items: int) -> tuple[Path, Path]:
             for file in range(FILES)
         ]
         sounds.write_list(folder / "recordings.csv", rows)
-        settings.write_text(yaml.safe_dump(sounds.manifest(f"stretches_{items}", RATE_HZ, STRETCH_S, SHARD)))
+    # anew every time: what was made by an earlier version of this bench may lack a key
+    settings.write_text(yaml.safe_dump(sounds.manifest(f"stretches_{items}", RATE_HZ, STRETCH_S, SHARD)))
     return folder, settings
 
 
@@ -173,13 +174,14 @@ def _read_bytes() -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--growth", action="store_true", help="only growth")
     parser.add_argument("--full", action="store_true", help="growth up to a million items")
     parser.add_argument("--where", action="store_true", help="only who holds it")
     parser.add_argument("--long", action="store_true", help="only stretches of long files")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    some = arguments.where or arguments.long
-    if arguments.full or not some:
+    some = arguments.where or arguments.long or arguments.growth
+    if arguments.full or arguments.growth or not some:
         growth((*SIZES, MILLION) if arguments.full else SIZES)
     if arguments.where or not some:
         where()

@@ -2,7 +2,8 @@
 
     python bench/bench_prepare.py [--full] [--only wav44:1 --only words:4] [--rounds 3]
 
-Per core: the floor in one process against `at-prepare build --workers 1`, whose reading is done in one worker. `whole`
+Per core: the floor in one process against `at-prepare build --workers 1`, whose reading is done in one worker. The
+scaled floor does what has to be done where all items are scaled alike, and nothing else either (`floors.py`). `whole`
 counts everything, from the start of Python to its end; `steady` is what every further item costs, from the difference
 between a corpus and a quarter of it; `cpu` is the same in seconds of processors, the parent's among them, which others
 at work on the machine disturb less. Rounds alternate.
@@ -53,7 +54,10 @@ def build(made: sounds.Corpus, listed: Path, workers: int) -> tuple[float, float
 
 
 def measure(made: sounds.Corpus, rounds: int) -> list[tuple[float, float]]:
-    """Medians, by the clock and of processors, of: floor, short list, full list by one process; the same by two."""
+    """Medians, by the clock and of processors, of: floor, short list, full list by one process; the same by two.
+
+    The last are those of the scaled floor by one process.
+    """
     steps = [
         step
         for processes in (1, 2)
@@ -63,6 +67,7 @@ def measure(made: sounds.Corpus, rounds: int) -> list[tuple[float, float]]:
             partial(build, made, made.full, processes),
         )
     ]
+    steps.append(partial(floors.seconds, made, 1, floors.prepare_scaled))
     taken = []
     for _ in range(rounds):
         found = []
@@ -78,7 +83,7 @@ def measure(made: sounds.Corpus, rounds: int) -> list[tuple[float, float]]:
 
 def row(name: str, made: sounds.Corpus, rounds: int) -> tuple[float, float]:
     """Print a row; its steady ratio, and how much faster two workers are."""
-    floor_1, short_1, full_1, floor_2, short_2, full_2 = measure(made, rounds)
+    floor_1, short_1, full_1, floor_2, short_2, full_2, scaled_1 = measure(made, rounds)
     further = made.items - made.fewer
     floor_us, floor_cpu_us = (1e6 * seconds / made.items for seconds in floor_1)
     steady_us, steady_cpu_us = (1e6 * (full - short) / further for full, short in zip(full_1, short_1, strict=True))
@@ -86,6 +91,7 @@ def row(name: str, made: sounds.Corpus, rounds: int) -> tuple[float, float]:
     print(
         f"{name:<10}{made.items:>6}{floor_us:>9.0f}{steady_us:>9.0f}{floor_us / steady_us:>8.2f}"
         f"{floor_cpu_us / steady_cpu_us:>7.2f}{floor_1[0] / full_1[0]:>8.2f}"
+        f"{1e6 * scaled_1[0] / made.items / steady_us:>9.2f}"
         f"{floor_1[0] / floor_2[0]:>11.2f}{two:>8.2f}{full_1[0] / full_2[0]:>8.2f}",
         flush=True,
     )
@@ -103,8 +109,8 @@ def main() -> None:
     rows = arguments.only or (every() if arguments.full else CHOSEN)
     made = {name: corpus(name) for name in rows}
     print(f"# bench_prepare: medians of {arguments.rounds} rounds; microseconds an item, by one process")
-    print(f"{'':<16}{'microseconds':>18}{'ratio to the floor':>23}{'two processes to one':>27}")
-    print("file:s     items    floor   steady  steady    cpu   whole      floor  steady   whole")
+    print(f"{'':<16}{'microseconds':>18}{'ratio to the floor':>23}{'to the scaled':>16}{'two processes to one':>23}")
+    print("file:s     items    floor   steady  steady    cpu   whole   steady      floor  steady   whole")
     found = {name: row(name, made[name], arguments.rounds) for name in rows}
     shutil.rmtree(OUT, ignore_errors=True)
     long = [ratio for name, (ratio, _) in found.items() if name.partition(":")[2] != "0.5"]

@@ -5,7 +5,8 @@
 Each peer is a script of `bench/peers` with an environment of its own, made with pip on first use (a gigabyte or two).
 Peers are given their start-up: their clock runs from the first file to the last, with libraries imported. The clock of
 `at-prepare build --workers 2` starts before Python does and stops after it left; without start-up, from the difference
-to a quarter of the files, it has what the peers are given. Rounds alternate; medians.
+to a quarter of the files, it has what the peers are given. The floor is that of
+`floors.py`. Rounds alternate; medians.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_prepare
+import floors
 import sounds
 from environments import python_of
 
@@ -68,11 +70,12 @@ def main() -> None:
     listed.write_text("\n".join(str(path) for path in sorted(made.folder.glob("*.wav"))))
     pythons = {name: python_of(peer.script.replace("_", "-"), peer.packages) for name, peer in PEERS.items()}
     speeds: dict[str, list[float]] = {name: [] for name in PEERS}
-    ours, further = [], []
+    ours, further, floor = [], [], []
     for _ in range(arguments.rounds):
         short_s, full_s = (bench_prepare.build(made, rows, 2)[0] for rows in (made.short, made.full))
         ours.append(made.items / full_s)
         further.append((made.items - made.fewer) / (full_s - short_s))
+        floor.append(made.items / floors.seconds(made, 2)[0])
         for name, python in pythons.items():
             if python:
                 speeds[name].append(clips_a_second(python, PEERS[name], listed))
@@ -82,6 +85,7 @@ def main() -> None:
     mine = statistics.median(ours)
     print(f"{'at-prepare build':<20}{2:>10}{mine:>9.0f}")
     print(f"{'  without start-up':<20}{2:>10}{statistics.median(further):>9.0f}")
+    print(f"{'  the floor':<20}{2:>10}{statistics.median(floor):>9.0f}{mine / statistics.median(floor):>7.1f} x")
     for name, peer in PEERS.items():
         if speeds[name]:
             theirs = statistics.median(speeds[name])

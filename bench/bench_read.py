@@ -4,9 +4,9 @@
 
 `mapped`: batches of random items out of uncompressed shards, beside two floors that move the same number of bytes out
 of an array in memory: one copy a batch from a random place, and one copy an item from a random place each.
-`packed`: random items out of compressed shards, beside h5py reading the same chunks in their order, 64 at a time, which
-is what the codec and HDF5 take.
-`padding`: words of some 0.4 s (or the wav files of `--words`) in items of 4 s, stored whole and as real frames.
+`packed`: random words (of some 0.4 s, or the wav files of `--words`) in items of 1 s out of compressed shards, beside
+the codec alone, which unpacks the same chunks out of memory one by one, and h5py reading them in order, 64 at a time.
+`padding`: the same words in items of 4 s, stored whole and as real frames.
 `cold`: one epoch out of files that the page cache does not hold, in a random order and by runs.
 `peers`: the same items through other libraries with two workers (`bench/peers/read_peers.py`).
 """
@@ -23,10 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import lz4.block
 import numpy as np
+import pyarrow as pa
 import torch
 from environments import python_of
-from read_data import WORK, Store, spectrogram, words, write
+from read_data import WORK, Store, words, write
 
 from at_data import shards
 from at_train.batches import Data, Runs, Split, epoch_batches
@@ -102,17 +104,16 @@ def mapped(values: np.ndarray, batch: int) -> None:
     print("  ratio to copies of an item:", ratio(taken["copies of an item"], taken["reader"], "0.80"))
 
 
-def packed(batch: int) -> None:
-    """Random items of compressed shards beside h5py's own reading of the same chunks in their order."""
-    values = np.stack([spectrogram(np.random.default_rng(number), 1.0, 1.0) for number in range(1024)])
-    values = values.astype(np.float16)
+def packed(folder: Path | None, batch: int) -> None:
+    """Random items of compressed shards beside the codec alone, and h5py's own reading of the same chunks."""
+    values = np.ascontiguousarray(words(folder, 1024)[:, :126]).astype(np.float16)
     rows = orders(len(values), batch)
     per_shard = Store().per_shard
     for compression in ("lz4", "zstd"):
-        folder = write(compression, values, Store(compression=compression))
-        reader = shards.open_dataset(folder).split("train")
+        made = write(compression, values, Store(compression=compression))
+        reader = shards.open_dataset(made).split("train")
         out = np.empty((batch, *reader.shape), reader.dtype)
-        files = [h5py.File(path, locking=False, rdcc_nbytes=0) for path in sorted((folder / "shards").glob("*.h5"))]
+        files = [h5py.File(path, locking=False, rdcc_nbytes=0) for path in sorted((made / "shards").glob("*.h5"))]
 
         def in_order(files: list[h5py.File] = files) -> None:
             for file in files:
@@ -124,16 +125,38 @@ def packed(batch: int) -> None:
                 for item in some:
                     files[item // per_shard]["x"][item % per_shard]
 
-        ways = {"h5py, slices in order": in_order, "h5py, random items": by_index}
+        chunks = [file["x"].id.read_direct_chunk((row, 0, 0))[1] for file in files for row in range(len(file["x"]))]
+        unpack = _codec(compression, values[0].nbytes)
+        ways = {
+            "the codec alone": lambda chunks=chunks, unpack=unpack: [len(unpack(chunk)) for chunk in chunks] and None,
+            "h5py, slices in order": in_order,
+            "h5py, random items": by_index,
+        }
         taken = in_turns(ways | {"reader, random items": lambda r=reader, o=out: [r.read(s, o) for s in rows] and None})
-        size = sum(path.stat().st_size for path in (folder / "shards").glob("*.h5")) / values.nbytes
+        size = sum(path.stat().st_size for path in (made / "shards").glob("*.h5")) / values.nbytes
         print(f"## packed: {compression}, {size:.2f} of the size, chunks of one item")
-        for (name, found), items in zip(taken.items(), (len(values), len(rows) // 4 * batch, rows.size), strict=True):
-            row(name, items, found)
-        per_item = [found * rows.size / len(values) for found in taken["h5py, slices in order"]]
-        print("  ratio to slices in order:", ratio(per_item, taken["reader, random items"], "0.80"))
-        for file in files:
-            file.close()
+        counts = (len(values), len(values), len(rows) // 4 * batch, rows.size)
+        each = {name: [s / n for s in found] for (name, found), n in zip(taken.items(), counts, strict=True)}
+        for name, found in each.items():
+            row(name, 1, found)
+        for name in ("the codec alone", "h5py, slices in order"):
+            print(f"  ratio to {name}:", ratio(each[name], each["reader, random items"], "0.80"))
+        _ = [file.close() for file in files]
+
+
+def _codec(name: str, size: int) -> Callable[[bytes], bytes]:
+    """What unpacks one chunk of one block."""
+    if name == "zstd":
+        return lambda chunk: pa.Codec("zstd").decompress(chunk, size, asbytes=True)
+    header = 16  # of HDF5's filter 32004: sizes of the chunk, of its blocks, of the packed block; as large: not packed
+
+    def unpack(chunk: bytes) -> bytes:
+        if len(chunk) == header + size:
+            return chunk[header:]
+        plain: bytes = lz4.block.decompress(memoryview(chunk)[header:], uncompressed_size=size)
+        return plain
+
+    return unpack
 
 
 def padding(folder: Path | None, batch: int) -> None:
@@ -233,7 +256,7 @@ def main() -> None:
     values = np.random.default_rng(1).normal(size=(arguments.items, 126, 129)).astype(np.float16)
     for name in arguments.only:
         if name == "packed":
-            packed(arguments.batch)
+            packed(arguments.words, arguments.batch)
         elif name == "padding":
             padding(arguments.words, arguments.batch)
         else:

@@ -1,12 +1,14 @@
 """The steps of preparation and of reading at one size, each timed in a process of its own (for `bench_growth.py`).
 
-    python bench/growth_steps.py parent 10000 FOLDER
+    python bench/growth_steps.py parent 10000 FOLDER; python bench/growth_steps.py checked 10000 FOLDER
     python bench/growth_steps.py built 10000 FOLDER [--workers 2] [--per-shard 256]
+    python bench/growth_steps.py reported 100 FOLDER
 
 `parent` plans a list of recordings that are not there and makes up what workers would tell of them; then comes all that
-the one process does whom the workers wait for. `built` builds, verifies and opens a dataset of items of 50 ms. Printed
-is one JSON object: for each step seconds of processor time (of `build` seconds by the clock) and the highest resident
-memory of the process while it lasted, in MB.
+the one process does whom the workers wait for; `checked` verifies the tables that it leaves. `built` builds, verifies
+and opens a dataset of items of 50 ms, `reported` reports on made-up runs. Printed is one JSON object: for each step
+seconds of processor time (of `build` and `verify` seconds by the clock) and the highest resident memory of the process
+while it lasted, in MB.
 """
 
 import argparse
@@ -21,11 +23,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
-import torch
 import yaml
 
 from at_data import build, cards, headers, manifest, shards
-from at_data.build import parts, proof, publish, sources, tables
+from at_data.build import due, item_index, parts, proof, publish, sources, tables, told
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan, plan
 from at_data.build.sift import sift
@@ -33,12 +34,12 @@ from at_data.build.unswept import unswept
 from at_data.stages import duplicates
 from at_data.verify import verify
 from at_data.verify.inside import look
-from at_train.batches import Data, epoch_batches, order
 
 T = TypeVar("T")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPEAKERS, TAKES = 3000, 30_000
 FINGERPRINT = 62  # words of one second
+VOCABULARY, DENSE = 100_000, 0.58
 RATE_HZ, ITEM_S, FILE_ITEMS = 8000, 0.05, 1000
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -96,22 +97,28 @@ def listed(folder: Path, items: int, *, stretches: bool) -> Path:
 
 
 def made_up(made: Plan, folder: Path) -> None:
-    """What workers would leave: a summary of every task, and fingerprints that hold no near-duplicates."""
+    """What workers would leave: a summary of every task, and fingerprints that hold no near-duplicates.
+
+    Words change slowly; few are common and most are rare, and of four in ten so few bits are set that nobody looks
+    them up. Numbers were chosen so that as many pairs come to a first look as of 700 to 6,450 real recordings of
+    speech: 5 to 20 a recording.
+    """
     dice = np.random.default_rng(2)
-    # words that change slowly, half of their bits by chance, as those of speech do
-    steps = dice.integers(0, 1 << 32, (40_000, 3), np.uint32)
-    pool = np.repeat(steps[:, 0] & (steps[:, 1] | steps[:, 2]), 3)
+    steps = dice.integers(0, 1 << 32, (VOCABULARY, 5), np.uint32)
+    dense = steps[:, 0] & (steps[:, 1] | steps[:, 2])
+    pool = np.repeat(np.where(dice.random(VOCABULARY) < DENSE, dense, dense & steps[:, 3] & steps[:, 4]), 3)
     for task in made.tasks:
         count = len(task.recordings)
         hashes = [text.hex() for text in np.frombuffer(dice.bytes(16 * count), "V16").tolist()]
-        runs = dice.integers(0, pool.size - 7, (count, FINGERPRINT // 6 + 1, 1)) + np.arange(6)
+        first = (pool.size - 7) * dice.random((count, FINGERPRINT // 6 + 1, 1)) ** 2
+        runs = first.astype(np.int64) + np.arange(6)
         words = pool[runs].reshape(count, -1)[:, :FINGERPRINT]
         flips = dice.integers(0, 1 << 32, (4, *words.shape), np.uint32)
         words = words ^ (flips[0] & flips[1] & flips[2] & flips[3])  # a bit in sixteen
         parts.words_path(folder, task.number).write_bytes(words.astype("<u4").tobytes())
         names = [recording.id for recording in task.recordings]
         summary = Summary(
-            rows=[Row(place, 0, 0.0, (16_254, 1234.5678901 + place, 2345.67890123), None) for place in range(count)],
+            rows=[Row(p, 0, 0.0, 126 * p, (0, 126), (16_254, 1234.567 + p, 2345.678), None) for p in range(count)],
             waveforms=dict(zip(names, hashes, strict=True)),
             left_out=[],
             sources={
@@ -134,32 +141,34 @@ def parent(items: int, folder: Path) -> Steps:
     made = steps("plan", lambda: plan(settings(256, 1.0), source))
     with unswept():
         made_up(made, folder)
-        summaries = steps("read summaries", lambda: [parts.read_summary(folder, t.number) for t in made.tasks])
-        heard = zip(made.tasks, summaries, strict=True)
-        words = dict(entry for task, summary in heard for entry in parts.read_words(folder, task.number, summary))
-        places = made.places
-        steps("near-duplicates (all cores)", lambda: duplicates.near(words, places))
-        sifted = steps("sift", lambda: sift(made, summaries, words, 0.01, folder, lambda *_: []))
+        said = steps("read summaries", lambda: told.told(folder, made))
+        steps("near-duplicates (all cores)", lambda: duplicates.near(said.words, made.places))
+        sifted = steps("sift", lambda: sift(made, said, 0.01, folder, lambda *_: []))
         lines = steps("prove", lambda: proof.prove(made, sifted))
-        contents = sources.merged(summary.sources for summary in summaries)
-        train = [item for task, kept in zip(made.tasks, sifted.items, strict=True) for item in kept]
-        scale = steps("scale", lambda: publish.scale_of(train, "standard"))
-        finish = steps("tasks of the shards", lambda: publish.finish_tasks(made, sifted, scale, summaries))
-        steps("index.parquet", lambda: tables.write_index(folder / "index.parquet", made, sifted))
+        steps("merge the sources", said.files.merge)
+        scale = steps("scale", lambda: publish.scale_of(sifted.items, "standard"))
+        finish = due.due(made, sifted, scale, said.parts)
+        steps("tasks of the shards", lambda: [task.key for task in finish])
+        steps("index.parquet", lambda: item_index.write_index(folder / "index.parquet", made, sifted))
         steps("splits.csv", lambda: tables.write_splits(folder / "splits.csv", made, sifted))
         tables.write_leaks(folder / "leaks.json", lines)
         tables.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
         tables.write_passed_over(folder / "passed_over.parquet", made)
         fingerprints = folder / "fingerprints.parquet"
         steps("fingerprints.parquet", lambda: tables.write_fingerprints(fingerprints, made, sifted))
-        steps("sources.csv", lambda: sources.write(folder / "sources.csv", contents))
+        steps("sources.csv", lambda: sources.write(folder / "sources.csv", said.files.entries()))
         twins = steps("duplicates.csv", lambda: tables.write_duplicates(folder / "duplicates.csv", made, sifted))
         files = {name: shards.sha256(folder / name) for name in tables.NAMES}
         hashes = ["0" * 64] * len(finish)
         header = steps("header", lambda: publish.header(made, sifted, hashes, scale, twins, files))
         steps("card", lambda: cards.card(header, lines))
         headers.write(folder, header)
-    del summaries, words, places, sifted, contents, train, finish, made
+    return steps
+
+
+def checked(folder: Path) -> Steps:
+    """The tables that `parent` has left, looked at."""
+    steps = Steps()
     found: dict[str, Any] = steps("verify the tables", lambda: look((str(folder), None)))
     assert not found["problems"], found["problems"]
     return steps
@@ -167,6 +176,10 @@ def parent(items: int, folder: Path) -> Steps:
 
 def built(items: int, folder: Path, workers: int, per_shard: int) -> Steps:
     """A build of so many tiny items, and what is done with the dataset."""
+    import torch  # noqa: PLC0415 - those who plan have nothing to do with it, and it takes memory
+
+    from at_train.batches import Data, epoch_batches, order  # noqa: PLC0415
+
     source, steps = listed(folder / "corpus", items, stretches=True), Steps()
     wanted = settings(per_shard, ITEM_S)
     made = steps(
@@ -183,10 +196,24 @@ def built(items: int, folder: Path, workers: int, per_shard: int) -> Steps:
     return steps
 
 
+def reported(runs: int, folder: Path) -> Steps:
+    """A report on so many runs."""
+    import growth_runs  # noqa: PLC0415 - torch and matplotlib, which those who plan have nothing to do with
+
+    from at_train import report  # noqa: PLC0415
+
+    report.report(growth_runs.make(folder / "first", 2 * growth_runs.SEEDS), folder / "first_report")  # loads all
+    made, steps = growth_runs.make(folder / "runs", runs), Steps()
+    material = steps("report: read the runs", lambda: report.gather(made))
+    steps("report: tables as text", lambda: report.comparison_text(material))
+    steps("report: page and pictures", lambda: report.write(material, folder / "report"))
+    return steps
+
+
 def main() -> None:
     """Measure one size and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("parent", "built"))
+    parser.add_argument("kind", choices=("parent", "checked", "built", "reported"))
     parser.add_argument("items", type=int)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
@@ -194,6 +221,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.kind == "parent":
         steps = parent(arguments.items, arguments.folder)
+    elif arguments.kind == "checked":
+        steps = checked(arguments.folder)
+    elif arguments.kind == "reported":
+        steps = reported(arguments.items, arguments.folder)
     else:
         steps = built(arguments.items, arguments.folder, arguments.workers, arguments.per_shard)
     json.dump(steps.taken, sys.stdout)

@@ -59,13 +59,14 @@ def write(name: str, values: np.ndarray, store: Store) -> Path:
     total = -(-len(values) // store.per_shard)
     for number in range(total):
         items = values[number * store.per_shard : (number + 1) * store.per_shard]
-        real = shards.extents_of(items) if store.padding == "implicit" else None
+        sounding = [spectra.trimmed(item) for item in items]
+        real = shards.Extents.of(sounding) if store.padding == "implicit" else None
         ids = [f"{number}/{row}" for row in range(len(items))]
         file = f"shards/train-{number:05d}-of-{total:05d}.h5"
         sha256 = shards.write_shard(
             folder / file,
             "0" * 64,
-            [items if real is None else shards.real_frames(items, real)],
+            [items] if real is None else (item[frames] for item, frames in zip(items, sounding, strict=True)),
             items.shape,
             {"word": np.arange(len(items)) % 2},
             ids,

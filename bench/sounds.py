@@ -80,17 +80,23 @@ def files(kind: Kind, length_s: float, count: int | None = None) -> Corpus:
 
 
 def words(item_s: float, count: int = 3000) -> Corpus:
-    """Corpus of words of 0.3 s in FLAC files of 15 s, as in LibriSpeech: few of a shard share a file."""
+    """Corpus of words of 0.3 s in FLAC files of 15 s, as in LibriSpeech; their padding is not stored, as shipped."""
     kind, rows = KINDS["flac16"], []
     for number in range(count):
         file, place = number % (count // WORDS_A_FILE), number // (count // WORDS_A_FILE)
         start_s = round(1.0 + 2.7 * place + 0.001 * (file % 997), 3)
         rows.append((f"{file:06d}.flac", f"{start_s}", f"{WORD_S}", file))
-    return _corpus(f"words_{item_s:g}s_{count}", kind, FILE_S, count // WORDS_A_FILE, rows, item_s)
+    return _corpus(f"words_{item_s:g}s_{count}", kind, FILE_S, count // WORDS_A_FILE, rows, item_s, "implicit")
 
 
 def _corpus(
-    name: str, kind: Kind, length_s: float, count: int, rows: list[tuple[str, str, str, int]], item_s: float
+    name: str,
+    kind: Kind,
+    length_s: float,
+    count: int,
+    rows: list[tuple[str, str, str, int]],
+    item_s: float,
+    padding: str = "stored",
 ) -> Corpus:
     """Corpus of this name: made now, or found whole."""
     folder = WORK / "prepare" / name
@@ -103,7 +109,7 @@ def _corpus(
         made.whole.touch()
     write_list(made.full, rows)
     write_list(made.short, rows[: made.fewer])
-    settings = manifest(name.replace(".", "_"), RATE_HZ, item_s, max(8, made.items // SHARDS))
+    settings = manifest(name.replace(".", "_"), RATE_HZ, item_s, max(8, made.items // SHARDS), padding)
     made.manifest.write_text(yaml.safe_dump(settings))
     return made
 
@@ -136,7 +142,7 @@ def make_sound(folder: Path, number: int, kind: Kind, length_s: float) -> None:
     )
 
 
-def manifest(name: str, rate_hz: int, item_s: float, shard: int) -> dict[str, object]:
+def manifest(name: str, rate_hz: int, item_s: float, shard: int, padding: str = "stored") -> dict[str, object]:
     """Settings that make items of a length from the corpus `table`: which word is said, split by speaker."""
     return {
         "name": name,
@@ -157,5 +163,5 @@ def manifest(name: str, rate_hz: int, item_s: float, shard: int) -> dict[str, ob
         "bias": "none",
         "shared": [],
         "duplicates": {"exact": "drop", "near": "drop"},
-        "store": {"dtype": "float16", "recordings_per_shard": shard, "compression": "none", "padding": "stored"},
+        "store": {"dtype": "float16", "recordings_per_shard": shard, "compression": "none", "padding": padding},
     }

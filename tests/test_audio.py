@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from at_data.errors import AudioError
 from at_data.recordings import Recording
+from at_data.sound_files import HIGHEST_RATE_HZ
 from at_data.stages import audio
-from at_data.stages.audio import HIGHEST_RATE_HZ, MOST_SAMPLES, Audio, decode, load, resample, waveform_hash
+from at_data.stages.audio import MOST_SAMPLES, Audio, decode, load, resample, waveform_hash
 
 RATE_HZ = 16_000
 PCM_16_STEP = 1 / 32768

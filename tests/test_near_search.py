@@ -8,7 +8,7 @@ import pytest
 from at_data.build.alike import searcher
 from at_data.build.pool import Pool
 from at_data.build.unswept import unswept
-from at_data.stages.duplicates import near, search
+from at_data.stages.duplicates import laid, near, search
 
 
 def copied(count: int, words: np.ndarray, dice: np.random.Generator) -> dict[str, np.ndarray]:
@@ -58,6 +58,24 @@ def test_a_copy_is_found_where_every_word_is_in_a_crowd():
     copies = [item for item in crowd if item.startswith("copy")]
     told = [item for item in copies if (item.removeprefix("copy of "), item) in found]
     assert len(told) >= 0.98 * len(copies)
+
+
+@pytest.mark.parametrize("most", [1, 3, 64])
+def test_how_much_one_pass_looks_for_changes_nothing(words, monkeypatch, most):
+    monkeypatch.setattr(laid, "AT_ONCE", 2000)
+    monkeypatch.setattr(laid, "BLOCK", 1000)
+    expected = near(words, sides(words))
+    assert len(expected) >= 75
+    monkeypatch.setattr(laid, "PASSES", 1)
+    monkeypatch.setattr(laid, "MOST_SORTS", most)
+    monkeypatch.setattr(laid, "RECORDINGS", 10)
+    assert near(words, sides(words)) == expected
+
+
+def test_bits_are_counted_without_numpy_2(words, monkeypatch):
+    expected = near(words, sides(words))
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    assert near(words, sides(words)) == expected
 
 
 def test_cycles_are_looked_for_again_afterwards():

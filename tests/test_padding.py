@@ -18,6 +18,7 @@ from test_verify import reseal
 from at_data import headers, manifest, shards, verify
 from at_data.build import build, estimate, plan
 from at_data.errors import ShardError
+from at_data.stages import spectra
 from at_train.batches import Data, Runs, devices, epoch_batches
 
 CPU = torch.device("cpu")
@@ -127,18 +128,10 @@ def test_what_is_not_stored_is_what_the_audio_says_is_silent(pair: list[Path]) -
     assert kept[1] < 0.75 * kept[0]
 
 
-@given(
-    arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 3)), elements=st.integers(0, 1))
-)
-def test_extents_are_those_of_a_slow_search(items: np.ndarray) -> None:
-    found = shards.extents_of(items)
-    expected = []
-    for place, item in enumerate(items):
-        heard = [frame for frame in range(len(item)) if item[frame].any()]
-        assert found.lengths[place] == (heard[-1] - heard[0] + 1 if heard else 0)
-        assert not heard or found.starts[place] == heard[0]
-        expected += [item[frame] for frame in range(heard[0], heard[-1] + 1)] if heard else []
-    assert shards.real_frames(items, found).tolist() == [frame.tolist() for frame in expected]
+@given(arrays(np.float32, st.tuples(st.integers(0, 6), st.integers(1, 3)), elements=st.integers(0, 1)))
+def test_trimmed_frames_are_those_of_a_slow_search(item: np.ndarray) -> None:
+    heard = [frame for frame in range(len(item)) if item[frame].any()]
+    assert spectra.trimmed(item) == (range(heard[0], heard[-1] + 1) if heard else range(0))
 
 
 def equal(ours: Any, theirs: Any) -> bool:

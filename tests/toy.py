@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from at_data import headers, shards
+from at_data.stages import spectra
 from at_train.config import Settings, parse
 
 FRAMES, BINS = 40, 33  # the smallest that VGG16 takes is 32 x 32
@@ -59,8 +60,9 @@ def dataset(
         real = None
         if header.get("padding") == "implicit":
             values[:, :SILENT] = 0
-            real = shards.extents_of(values)
-            values = shards.real_frames(values, real)
+            sounding = [spectra.trimmed(item) for item in values]
+            real = shards.Extents.of(sounding)
+            values = np.concatenate([item[frames] for item, frames in zip(values, sounding, strict=True)])
         values = (values - scaling[0]) / scaling[1]
         path = folder / "shards" / f"{split}-00000-of-00001.h5"
         sha256 = shards.write_shard(

@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from at_data import cards, headers, shards
-from at_data.build import alike, earlier, kinds, parts, proof, publish, sources, stopwatch, tables, work
+from at_data.build import alike, due, earlier, item_index, kinds, proof, publish, sources, stopwatch, tables, told, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
-from at_data.build.finish import Finish, finish_shard
+from at_data.build.finish import finish_shard
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
@@ -121,29 +122,25 @@ def build(
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress, explain: Tell) -> headers.Header:
     missing = earlier.missing(folder, made, pool, explain)
     stopwatch.lap("look at what is there")
-    summaries = _build_parts(folder, made, missing, pool, progress)
+    _build_parts(folder, made, missing, pool, progress)
+    said = told.told(folder, made)
     quarantine = folder / "quarantine.jsonl"
-    tables.write_quarantine(
-        quarantine, (entry for summary in summaries[: len(made.tasks)] for entry in summary.left_out)
-    )
-    heard = zip((*made.tasks, *made.watched), summaries, strict=True)
-    words = dict(entry for task, summary in heard for entry in parts.read_words(folder, task.number, summary))
+    tables.write_quarantine(quarantine, chain.from_iterable(said.left_out[: len(made.tasks)]))
     stopwatch.lap("read the summaries")
-    sifted = sift(made, summaries, words, max_bad, quarantine, alike.searcher(folder, pool))
+    sifted = sift(made, said, max_bad, quarantine, alike.searcher(folder, pool))
     stopwatch.lap("look for duplicates")
     lines = proof.prove(made, sifted)
     leaks.refuse(lines, made.manifest.name)
     stopwatch.lap("prove")
-    contents = sources.merged(summary.sources for summary in summaries)
-    pairs = zip(made.tasks, sifted.items, strict=True)
-    train = (item for task, kept in pairs if task.split == "train" for item in kept)
+    said.files.merge()
+    train = (kept for kept in sifted.items if kept.task.split == "train")
     scale = publish.scale_of(train, made.manifest.scaling.kind)
-    finish = publish.finish_tasks(made, sifted, scale, summaries[: len(made.tasks)])
+    finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
     stopwatch.lap("measure the scale")
     hashes = _finish_shards(folder, finish, there, pool, progress)
     stopwatch.lap("wait for the shards")
-    duplicates = _write_tables(folder, made, sifted, lines, contents)
+    duplicates = _write_tables(folder, made, sifted, lines, said.files)
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
     header = publish.header(made, sifted, hashes, scale, duplicates, files)
     stopwatch.lap("write the tables")
@@ -155,9 +152,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     return header
 
 
-def _build_parts(
-    folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, progress: Progress
-) -> list[parts.Summary]:
+def _build_parts(folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, progress: Progress) -> None:
     total = sum(len(task.recordings) for task in (*made.tasks, *made.watched))
     done = total - sum(len(task.recordings) for task in missing)
     bad = 0
@@ -166,34 +161,33 @@ def _build_parts(
         done, bad = done + len(task.recordings), bad + lost
         progress("read", done, total, bad)
     stopwatch.lap("wait for the parts")
-    return [parts.read_summary(folder, task.number) for task in (*made.tasks, *made.watched)]
 
 
 def _finish_shards(
-    folder: Path, tasks: Sequence[Finish], there: dict[int, str], pool: Pool, progress: Progress
+    folder: Path, tasks: Sequence[due.Due], there: dict[int, str], pool: Pool, progress: Progress
 ) -> list[str]:
-    total = sum(len(task.rows) for task in tasks)
+    total = sum(len(task) for task in tasks)
     hashes = dict(there)
-    done = sum(len(task.rows) for task in tasks if task.number in hashes)
+    done = sum(len(task) for task in tasks if task.number in hashes)
     progress("scale", done, total, 0)
     for task, digest in pool.run(finish_shard, [task for task in tasks if task.number not in hashes], folder):
         hashes[task.number] = digest
-        done += len(task.rows)
+        done += len(task)
         progress("scale", done, total, 0)
     return [hashes[task.number] for task in tasks]
 
 
 def _write_tables(
-    folder: Path, made: Plan, sifted: Sifted, lines: Sequence[leaks.Line], contents: sources.Contents
+    folder: Path, made: Plan, sifted: Sifted, lines: Sequence[leaks.Line], files: sources.Files
 ) -> dict[str, int]:
     """Counts of what is in `duplicates.csv`, once all tables are written."""
-    tables.write_index(folder / "index.parquet", made, sifted)
+    item_index.write_index(folder / "index.parquet", made, sifted)
     tables.write_splits(folder / "splits.csv", made, sifted)
     tables.write_leaks(folder / "leaks.json", lines)
     tables.write_quarantine(folder / "quarantine.jsonl", sifted.left_out)
     tables.write_passed_over(folder / "passed_over.parquet", made)
     tables.write_fingerprints(folder / "fingerprints.parquet", made, sifted)
-    sources.write(folder / "sources.csv", contents)
+    sources.write(folder / "sources.csv", files.entries())
     return tables.write_duplicates(folder / "duplicates.csv", made, sifted)
 
 

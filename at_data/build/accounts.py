@@ -1,6 +1,7 @@
 """Where every recording of the corpus went, counted."""
 
 from collections import Counter
+from collections.abc import Collection
 
 from at_data.build import kinds
 from at_data.build.plan import Plan
@@ -18,7 +19,9 @@ def accounts(plan: Plan, sifted: Sifted) -> dict[str, int]:
     origins: dict[str, str] = {}
     if isinstance(plan.manifest.noise, noise.Task):
         origins = {recording.id: recording.attributes[mixtures.SPEECH] for recording in plan.recordings}
-    held = {origins.get(item.recording.id, item.recording.id) for kept in sifted.items for item in kept}
+    held: Collection[str] = sifted.held
+    if origins:
+        held = {origins[item] for item in sifted.held}
     fates: dict[str, str] = {}
     for entry in sifted.left_out:
         origin = origins.get(entry["recording"], entry["recording"])

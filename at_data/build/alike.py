@@ -26,6 +26,7 @@ def searcher(folder: Path, pool: Pool) -> Near:
         place.mkdir(exist_ok=True)
         for field in fields(laid):
             np.save(place / f"{field.name}.npy", getattr(laid, field.name))
+        del laid  # it lies in the files
         for _, found in pool.run(_search, parts, place, threshold):
             yield found
         shutil.rmtree(place)

@@ -9,7 +9,7 @@ from typing import Any
 
 from at_data import headers, shards
 from at_data.build import parts, publish, sources, work
-from at_data.build.finish import Finish
+from at_data.build.due import Due
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
 from at_data.errors import CorpusError, ShardError
@@ -107,7 +107,7 @@ def missing(folder: Path, made: Plan, pool: Pool, explain: Tell) -> list[Task]:
     return [task for task in tasks if reasons[task.number]]
 
 
-def revive(folder: Path, made: Plan, finish: Sequence[Finish], pool: Pool, explain: Tell) -> dict[int, str]:
+def revive(folder: Path, made: Plan, finish: Sequence[Due], pool: Pool, explain: Tell) -> dict[int, str]:
     """SHA-256 of finished shards that stay; those that would be made differently now go, and their parts come back.
 
     A source that changed once shards were written changes the scale of all, or takes a recording from another shard.
@@ -136,7 +136,7 @@ def revive(folder: Path, made: Plan, finish: Sequence[Finish], pool: Pool, expla
     return hashes
 
 
-def _stale(folder: Path, task: Finish) -> str | None:
+def _stale(folder: Path, task: Due) -> str | None:
     """Why a finished shard is not what the task would make now, in words; None where it is."""
     try:
         key, sha256 = parts.made_path(folder, task.number).read_text(encoding="ascii").split()

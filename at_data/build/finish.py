@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,19 @@ from at_data.build.parts import made_path, part_path
 from at_data.errors import ShardError
 from at_data.stages import spectra
 
-BLOCK = 16  # items scaled and written at a time: 1 MB of float32 for one-second items, what a cache holds
+BLOCK = 4  # items written at a time
+AT_ONCE = 512  # frames scaled at a time: 0.25 MB of float32, what a cache holds
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What turns a part into its shard: rows to take in order, their columns and ids, and the scale of all."""
+    """What turns a part into its shard: where its items are there, their columns and ids, the scale of all."""
 
     number: int
     file: str
-    rows: Int64[np.ndarray, "items"]
+    places: Int64[np.ndarray, "items"]
+    """Place in the part of each item's first frame there."""
+    real: shards.Extents
     columns: dict[str, Int64[np.ndarray, "items"]]
     ids: list[str]
     waveforms: list[str]
@@ -40,7 +44,7 @@ class Finish:
     @property
     def key(self) -> str:
         """Hash of everything the shard is made of: a finished shard of another key is stale."""
-        digest = xxhash.xxh3_128(self.rows.tobytes())
+        digest = xxhash.xxh3_128(b"".join(of.tobytes() for of in (self.places, self.real.starts, self.real.lengths)))
         for name, codes in sorted(self.columns.items()):
             digest.update(name.encode() + b"\0" + codes.tobytes())
         settings = (self.digest, self.target, self.dtype, self.compression, self.padding, self.shape, self.part)
@@ -49,25 +53,27 @@ class Finish:
 
 
 def finish_shard(task: Finish, folder: Path) -> str:
-    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
+    """SHA-256 of the shard, scaled and renamed; its part file is removed.
+
+    It is not forced to disk: all shards are, once, when the last one is there. What a crash tears has another hash.
+    """
     final = folder / task.file
     partial = final.with_suffix(".h5.partial")
     part = part_path(folder, task.number)
-    real = _real(task, part) if task.padding == "implicit" else None
     digest = shards.write_shard(
         partial,
         task.digest,
-        _scaled(task, part, real),
-        (len(task.rows), *task.shape),
+        _scaled(task, part),
+        (len(task.ids), *task.shape),
         task.columns,
         task.ids,
         task.waveforms,
         target=task.target,
         dtype=task.dtype,
         compression=task.compression,
-        real=real,
+        real=task.real if task.padding == "implicit" else None,
     )
-    stopwatch.lap("force and hash the shard")
+    stopwatch.lap("write the shard")
     # before the shard has its name: one that lacks its key, or has another, is made again
     made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
     partial.replace(final)
@@ -80,41 +86,55 @@ def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
     return seeds.generator(seed, "rows", file).permutation(rows).astype(np.int64)
 
 
-def _blocks(task: Finish, part: Path) -> Iterator[tuple[slice, Float32[np.ndarray, "block frames bins"]]]:
-    """Rows of the part in the order of the shard, some at a time, and which of the shard's they are.
+def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block ..."]]:
+    """Blocks of whole items, or of real frames alone, in the order of the shard; a value is the same in either.
 
     All blocks lie in the same memory: that of the one before is gone.
     """
-    memory = np.empty((BLOCK, *task.shape), np.float32)
+    frames, bins = task.shape
+    raw = np.empty((BLOCK * frames, bins), np.float32)
+    real = np.empty(raw.shape, task.dtype)
+    whole = None if task.padding == "implicit" else np.empty((BLOCK, frames, bins), task.dtype)
+    nothing = shards.padding(task.scale, task.dtype)
     with part.open("rb", buffering=0) as file:
-        for start in range(0, len(task.rows), BLOCK):
-            rows = task.rows[start : start + BLOCK].tolist()
-            for item, row in zip(memory, rows, strict=False):
-                file.seek(row * item.nbytes)
-                if file.readinto(item.data) != item.nbytes:
-                    raise ShardError(part, "cut short", "a whole part", "run the same command again to carry on")
-            yield slice(start, start + BLOCK), memory[: len(rows)]
+        for first in range(0, len(task.places), BLOCK):
+            items = range(first, min(first + BLOCK, len(task.places)))
+            used = _read(task, items, file, raw)
+            for place in range(0, used, AT_ONCE):
+                some = raw[place : min(place + AT_ONCE, used)]
+                np.copyto(
+                    real[place : place + len(some)], spectra.scale(some, task.scale, out=some), casting="same_kind"
+                )
+            block = real[:used] if whole is None else _padded(task, items, real, nothing, whole)
+            stopwatch.lap("scale")
+            yield block
+            stopwatch.lap("write the shard")
 
 
-def _real(task: Finish, part: Path) -> shards.Extents:
-    """Where the frames of each item are that are not zeros before and after its sound."""
-    found = [shards.extents_of(block) for _, block in _blocks(task, part)]
-    none = np.zeros(0, np.int64)
-    return shards.Extents(
-        np.concatenate([none, *(real.starts for real in found)]),
-        np.concatenate([none, *(real.lengths for real in found)]),
-    )
+def _read(task: Finish, items: range, file: FileIO, into: Float32[np.ndarray, "frames bins"]) -> int:
+    """How many frames of items are in the part: they are read, one item's after the other's."""
+    used = 0
+    for item in items:
+        values = into[used : used + int(task.real.lengths[item])]
+        file.seek(int(task.places[item]) * task.shape[1] * values.itemsize)
+        if len(values) and file.readinto(values.data) != values.nbytes:
+            raise ShardError(file.name, "cut short", "a whole part", "run the same command again to carry on")
+        used += len(values)
+    return used
 
 
-def _scaled(task: Finish, part: Path, real: shards.Extents | None) -> Iterator[Float[np.ndarray, "block ..."]]:
-    """Blocks of whole items, or of real frames alone; a value is the same in either."""
-    memory = np.empty(BLOCK * task.shape[0] * task.shape[1], task.dtype)
-    for rows, block in _blocks(task, part):
-        kept = block
-        if real is not None:
-            kept = shards.real_frames(block, shards.Extents(real.starts[rows], real.lengths[rows]))
-        scaled = memory[: kept.size].reshape(kept.shape)
-        np.copyto(scaled, spectra.scale(kept, task.scale, out=kept), casting="same_kind")
-        stopwatch.lap("scale")
-        yield scaled
-        stopwatch.lap("write the shard")
+def _padded(
+    task: Finish,
+    items: range,
+    real: Float[np.ndarray, "frames bins"],
+    nothing: np.ndarray,
+    whole: Float[np.ndarray, "block frames bins"],
+) -> Float[np.ndarray, "some frames bins"]:
+    """Items with what silence is around their real frames."""
+    used = 0
+    for item, values in zip(items, whole, strict=False):
+        start, length = int(task.real.starts[item]), int(task.real.lengths[item])
+        values[:start] = values[start + length :] = nothing
+        values[start : start + length] = real[used : used + length]
+        used += length
+    return whole[: len(items)]

@@ -1,7 +1,7 @@
 """One recording as it is heard: its waveform at the dataset's rate, and what is noted of it for the proof."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float32, UInt32
@@ -11,6 +11,7 @@ from at_data.build.plan import Task
 from at_data.build.sources import Contents, taken
 from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment
+from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
@@ -45,15 +46,17 @@ class Heard:
 
     def magnitude(
         self, segment: Segment, stft: spectra.Stft, sample_rate_hz: int
-    ) -> Float32[np.ndarray, "frames bins"]:
-        """Magnitudes of a segment of it that nothing was mixed into."""
+    ) -> tuple[int, Float32[np.ndarray, "heard bins"]]:
+        """Magnitudes of a segment of it that nothing was mixed into, and of which frame on; the others are zeros."""
+        samples, content = segment.samples, segment.content
+        heard = spectra.heard_frames(samples.size, content, stft, sample_rate_hz)
         if self.whole is None:
-            return spectra.magnitude(segment.samples, stft, sample_rate_hz)
+            return heard.start, spectra.magnitude(samples, stft, sample_rate_hz, heard)
         size = self.samples.size
-        return spectra.excerpt(self.whole, size, segment.samples, segment.start, segment.content, stft, sample_rate_hz)
+        return heard.start, spectra.excerpt(self.whole, size, samples, segment.start, content, stft, sample_rate_hz)
 
 
-def hear(task: Task, recording: Recording, notes: Notes, death: str | None = None) -> Heard:
+def hear(task: Task, recording: Recording, notes: Notes, opened: Opened, death: str | None = None) -> Heard:
     """A recording, decoded and resampled; its source, hash and fingerprint are noted.
 
     AudioError where it cannot be used, or is known to have been the `death` of a worker.
@@ -65,7 +68,7 @@ def hear(task: Task, recording: Recording, notes: Notes, death: str | None = Non
     if death is not None:
         came, expected = f"its decoder {death}", "a file that can be decoded"
         raise AudioError(path, came, expected, "restore it from the corpus, or leave this recording out")
-    samples, from_hz = audio.decode(path, recording, data)
+    samples, from_hz = audio.decode(path, recording, data, opened)
     notes.waveforms[recording.id] = audio.waveform_hash(samples, from_hz)
     stopwatch.lap("decode")
     settings = task.manifest
@@ -87,13 +90,21 @@ def fingerprint(
     """Fingerprint of a waveform at the rate of the dataset; `whole` are its magnitudes in the frames of `heard_in`."""
     stft = heard_in(sample_rate_hz)
     frames, _ = spectra.shape(samples.size, stft, sample_rate_hz)
+    part = partial(_frames, samples, stft, sample_rate_hz, whole)
+    return fingerprints.fingerprint(part, frames, 1 / stft.window_s)
 
-    def some(wanted: range) -> Float32[np.ndarray, "frames bins"]:
-        if whole is not None:
-            return whole[wanted.start : wanted.stop]
+
+def _frames(
+    samples: Float32[np.ndarray, "time"],
+    stft: spectra.Stft,
+    sample_rate_hz: int,
+    whole: Float32[np.ndarray, "frames bins"] | None,
+    wanted: range,
+) -> Float32[np.ndarray, "some bins"]:
+    """Some frames of a waveform, out of the `whole` of them where they are known."""
+    if whole is None:
         return spectra.magnitude(samples, stft, sample_rate_hz, wanted)
-
-    return fingerprints.fingerprint(some, frames, 1 / stft.window_s)
+    return whole[wanted.start : wanted.stop]
 
 
 @lru_cache(maxsize=16)

@@ -1,13 +1,9 @@
 """What a task leaves in the work folder until its shard is made: a part and its summary."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from jaxtyping import UInt32
 
 from at_data.build import kinds, sources
 from at_data.build.plan import Task
@@ -15,11 +11,17 @@ from at_data.build.plan import Task
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a shard's summary says of one item."""
+    """What a shard's summary says of one item.
+
+    `real` is the first frame of it that is in the part, and how many are; `place` is where in the part that is, counted
+    in frames.
+    """
 
     recording: int
     segment: int
     start_s: float
+    place: int
+    real: tuple[int, int]
     sums: tuple[int, float, float]
     mixing: dict[str, Any] | None
 
@@ -50,7 +52,7 @@ class Summary:
 
 
 def part_path(folder: Path, number: int) -> Path:
-    """Unscaled float32 items of a task, in the work folder."""
+    """Unscaled float32 items of a task, in the work folder, without the frames of zeros before and after them."""
     return folder / "parts" / f"{number:05d}.f32"
 
 
@@ -62,15 +64,6 @@ def words_path(folder: Path, number: int) -> Path:
 def summary_path(folder: Path, number: int) -> Path:
     """Summary of a task; written last, so its presence says the part is whole."""
     return folder / "parts" / f"{number:05d}.json"
-
-
-def read_words(folder: Path, number: int, summary: Summary) -> Iterator[tuple[str, UInt32[np.ndarray, "_"]]]:
-    """Fingerprint of every recording of a task with this summary."""
-    words = np.fromfile(words_path(folder, number), "<u4").astype(np.uint32, copy=False)
-    place = 0
-    for item, length in summary.fingerprints.items():
-        yield item, words[place : place + length]
-        place += length
 
 
 def write_summary(folder: Path, number: int, summary: Summary) -> None:
@@ -88,7 +81,7 @@ def write_summary(folder: Path, number: int, summary: Summary) -> None:
 def read_summary(folder: Path, number: int) -> Summary:
     """Summary a finished part left."""
     raw = json.loads(summary_path(folder, number).read_text(encoding="utf-8"))
-    rows = [Row(r["recording"], r["segment"], r["start_s"], tuple(r["sums"]), r["mixing"]) for r in raw["rows"]]
+    rows = [Row(**(r | {"real": tuple(r["real"]), "sums": tuple(r["sums"])})) for r in raw["rows"]]
     contents: sources.Contents = {(which, path): sources.Content(*held) for which, path, *held in raw["sources"]}
     return Summary(**(raw | {"rows": rows, "sources": contents}))
 

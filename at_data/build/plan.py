@@ -66,8 +66,10 @@ class Plan:
     listing: str
 
     @property
-    def places(self) -> dict[str, str]:
+    def places(self) -> Mapping[str, str]:
         """Split of every recording that is read, those held out among them."""
+        if not self.watched:
+            return self.assigned
         return {**self.assigned, **{r.id: leaks.HELD_OUT for task in self.watched for r in task.recordings}}
 
     @property

@@ -1,5 +1,7 @@
 """The whole proof of a build: groups, waveforms, near-duplicates and noise of what is held."""
 
+from itertools import chain
+
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
 from at_data.stages import bias, leaks
@@ -10,17 +12,22 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
 
     Groups were proved when the build was planned, or it would not have begun; here they are those of what is left.
     """
-    held = {item.recording.id: item.recording for kept in sifted.items for item in kept}
     watched = [recording for task in made.watched for recording in task.recordings]
     keys = dict.fromkeys(line.key for line in made.proof)
-    groups = leaks.prove([*held.values(), *watched], made.places, keys, made.manifest.shared)
+    parted = [(task.split, kept) for task, kept in zip(made.tasks, sifted.items, strict=True)]
     by_split: dict[str, set[str]] = {task.split: set() for task in made.tasks}
-    for task, kept in zip(made.tasks, sifted.items, strict=True):
-        by_split[task.split].update(sifted.waveforms[item.recording.id] for item in kept)
     if made.watched:
-        by_split[leaks.HELD_OUT] = {sifted.waveforms[r.id] for r in watched if r.id in sifted.waveforms}
+        by_split[leaks.HELD_OUT] = set()
+    some = chain(((split, kept.recordings) for split, kept in parted), [(leaks.HELD_OUT, watched)])
+    proof = leaks.prove_parted(some, by_split, keys, made.manifest.shared)
+    # no two splits share a waveform that one recording has alone
+    held, places = sifted.held, made.places
+    for item in sifted.waveforms.several():
+        split = places[item]
+        if split == leaks.HELD_OUT or item in held:
+            by_split[split].add(sifted.waveforms[item])
     rules = made.manifest.duplicates
-    proof = [*groups, *leaks.prove_disjoint(leaks.WAVEFORM, by_split, waived=rules.exact == "keep")]
+    proof += leaks.prove_disjoint(leaks.WAVEFORM, by_split, waived=rules.exact == "keep")
     proof += leaks.prove_alike(sifted.near, made.places, by_split, waived=rules.near == "keep")
     if made.noise:
         same = made.noise.same
@@ -29,9 +36,9 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
         }
         proof += leaks.prove_disjoint(leaks.NOISE, noises)
         heard: dict[str, set[str]] = {split: set() for split in noises}
-        for task, kept in zip(made.tasks, sifted.items, strict=True):
+        for split, kept in parted:
             # what contradicts a bias has the noise of the test
-            split = "test" if task.split == bias.CONFLICTING else task.split
-            heard[split].update(sifted.noises[item.row.mixing["noise"]] for item in kept if item.row.mixing)
+            place = "test" if split == bias.CONFLICTING else split
+            heard[place].update(sifted.noises[noise] for noise in kept.mixing("noise"))
         proof += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, heard)
     return proof

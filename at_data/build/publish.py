@@ -12,51 +12,59 @@ from jaxtyping import Int64
 from at_data import headers, shards
 from at_data.build.accounts import accounts
 from at_data.build.finish import Finish
-from at_data.build.parts import Row, Summary
-from at_data.build.plan import Plan
-from at_data.build.sift import Kept, Sifted
+from at_data.build.plan import Plan, Task
+from at_data.build.rows import Items
+from at_data.build.sift import Sifted
+from at_data.recordings import Recording
 from at_data.stages import bias, spectra
 
 LIBRARIES = ("h5py", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 
 
-def scale_of(items: Iterable[Kept], kind: str) -> spectra.Scale:
+def scale_of(train: Iterable[Items], kind: str) -> spectra.Scale:
     """Scale measured over the training items, summed in their order."""
     if kind == "none":
         return spectra.Scale(0.0, 1.0)
-    total = spectra.Sums(0, 0.0, 0.0)
-    for item in items:
-        total += spectra.Sums(*item.row.sums)
-    return spectra.scale_of(total)
+    count, total, squares = 0, 0.0, 0.0
+    for items in train:
+        count += int(items.column("count").sum())
+        for more, more_squares in zip(items.column("total").tolist(), items.column("squares").tolist(), strict=True):
+            total += more
+            squares += more_squares
+    return spectra.scale_of(spectra.Sums(count, total, squares))
 
 
-def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale, summaries: Sequence[Summary]) -> list[Finish]:
-    """What is left to do for every shard."""
-    codes = {name: {value: code for code, value in enumerate(values)} for name, values in plan.attributes.items()}
-    store = plan.manifest.store
-    return [
-        Finish(
-            number=task.number,
-            file=task.file,
-            rows=np.array([item.part_row for item in kept], np.int64),
-            columns={name: _column(kept, name, known) for name, known in codes.items()},
-            ids=[item.id for item in kept],
-            waveforms=[sifted.waveforms[item.recording.id] for item in kept],
-            scale=scale,
-            digest=plan.manifest.digest,
-            target=plan.manifest.target,
-            dtype=store.dtype,
-            compression=store.compression,
-            padding=store.padding,
-            shape=plan.shape,
-            part=summary.part,
-        )
-        for task, kept, summary in zip(plan.tasks, sifted.items, summaries, strict=True)
-    ]
+def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale, parts: Sequence[str]) -> list[Finish]:
+    """What is left to do for every shard, of parts with these hashes."""
+    wanted = zip(plan.tasks, sifted.items, parts, strict=True)
+    return [finish_task(plan, sifted, scale, task, kept, part) for task, kept, part in wanted]
 
 
-def _column(kept: Sequence[Kept], name: str, codes: Mapping[str, int]) -> Int64[np.ndarray, "items"]:
-    values = (item.recording.attributes.get(name) for item in kept)
+def finish_task(plan: Plan, sifted: Sifted, scale: spectra.Scale, task: Task, kept: Items, part: str) -> Finish:
+    """What is left to do for one shard."""
+    recordings, store = kept.recordings, plan.manifest.store
+    return Finish(
+        number=task.number,
+        file=task.file,
+        places=kept.column("place"),
+        real=shards.Extents(kept.column("first").astype(np.int64), kept.column("length").astype(np.int64)),
+        columns={name: _column(recordings, name, values) for name, values in plan.attributes.items()},
+        ids=kept.ids,
+        waveforms=sifted.waveforms.hexed([recording.id for recording in recordings]),
+        scale=scale,
+        digest=plan.manifest.digest,
+        target=plan.manifest.target,
+        dtype=store.dtype,
+        compression=store.compression,
+        padding=store.padding,
+        shape=plan.shape,
+        part=part,
+    )
+
+
+def _column(recordings: Sequence[Recording], name: str, known: Sequence[str]) -> Int64[np.ndarray, "items"]:
+    codes = {value: code for code, value in enumerate(known)}
+    values = (recording.attributes.get(name) for recording in recordings)
     return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
 
 
@@ -77,7 +85,7 @@ def header(
     classes: dict[str, Counter[str]] = {name: Counter() for name in plan.splits}
     for task, kept in zip(plan.tasks, items, strict=True):
         counts[task.split] += len(kept)
-        classes[task.split].update(item.recording.attributes[manifest.target] for item in kept)
+        classes[task.split].update(recording.attributes[manifest.target] for recording in kept.recordings)
     made = headers.Header(
         format=headers.FORMAT,
         name=manifest.name,
@@ -103,7 +111,7 @@ def header(
         recordings=accounts(plan, sifted),
         left_out=_count(sifted.left_out),
         duplicates=dict(duplicates),
-        noise=_noise_summary([item.row for kept in items for item in kept]),
+        noise=_noise_summary(items),
         bias=_bias_summary(plan, sifted),
         shards=[
             headers.Shard(file=task.file, split=task.split, items=len(kept), sha256=digest)
@@ -122,14 +130,14 @@ def _count(left_out: Iterable[Mapping[str, str]]) -> dict[str, int]:
     )
 
 
-def _noise_summary(rows: Sequence[Row]) -> dict[str, float | int] | None:
+def _noise_summary(items: Sequence[Items]) -> dict[str, float | int] | None:
     """Achieved levels of the noise over all items: least, mean, greatest; and how many items clip."""
-    mixed = [row.mixing for row in rows if row.mixing is not None]
-    if not mixed:
+    clipped = [count for kept in items for count in kept.mixing("clipped")]
+    if not clipped:
         return None
-    summary: dict[str, float | int] = {"items": len(mixed)}
+    summary: dict[str, float | int] = {"items": len(clipped)}
     for column in ("level_achieved_dbfs", "snr_achieved_db", "speech_level_dbfs", "peak"):
-        values = np.array([mixing[column] for mixing in mixed], np.float64)
+        values = np.array([value for kept in items for value in kept.mixing(column)], np.float64)
         values = values[np.isfinite(values)]
         if len(values):
             summary |= {
@@ -137,8 +145,8 @@ def _noise_summary(rows: Sequence[Row]) -> dict[str, float | int] | None:
                 f"{column}_mean": values.mean().item(),
                 f"{column}_max": values.max().item(),
             }
-    summary["clipped_items"] = sum(mixing["clipped"] > 0 for mixing in mixed)
-    summary["clipped_samples"] = sum(mixing["clipped"] for mixing in mixed)
+    summary["clipped_items"] = sum(count > 0 for count in clipped)
+    summary["clipped_samples"] = sum(clipped)
     return summary
 
 
@@ -153,7 +161,7 @@ def _bias_summary(plan: Plan, sifted: Sifted) -> headers.MeasuredBias | None:
         return None
     pairs: dict[str, list[tuple[str, str]]] = {split: [] for split in plan.splits}
     for task, kept in zip(plan.tasks, sifted.items, strict=True):
-        pairs[task.split] += [(i.recording.attributes[nuisance], i.recording.attributes[target]) for i in kept]
+        pairs[task.split] += [(r.attributes[nuisance], r.attributes[target]) for r in kept.recordings]
     measured = {split: bias.dependence(found) for split, found in pairs.items()}
     drawn = plan.bias or bias.Drawn({}, {}, {})
     for split, favoured in drawn.favoured.items():

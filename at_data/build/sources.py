@@ -1,7 +1,8 @@
 """What the files of a source held when they were read."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import xxhash
 from at_data.errors import CorpusError, ShardError
 from at_data.files import blocks
 
+HASH_BYTES = 16
 ABSENT = -1  # bytes of a file that is not there
 COLUMNS = ("source", "path", "bytes", "xxh3_128")
 
@@ -67,28 +69,70 @@ def _size_bytes(path: Path) -> int:
         return ABSENT
 
 
-def merged(several: Iterable[Contents]) -> Contents:
-    """All files of all tasks; CorpusError where two tasks met one file with different content."""
-    found: Contents = {}
-    for contents in several:
-        for key, held in contents.items():
-            if found.setdefault(key, held) != held:
-                raise CorpusError(
-                    key[1],
-                    f"it changed while it was read ({found[key]}; then {held})",
-                    "files that stay as they are during a build",
-                    "run the same command again: what was read of the older content is read anew",
-                )
-    return found
+class Files:
+    """Content of every file of a corpus that was read, in columns, and of the noise, whose files are few."""
+
+    def __init__(self) -> None:
+        self._paths: list[str] = []
+        self._sizes = array("q")
+        self._hashes = bytearray()
+        self._noise: Contents = {}
+
+    def add(self, contents: Contents, known: Iterable[str]) -> None:
+        """Note what a task met; a path that is `known` is not held a second time."""
+        names = {path: path for path in known}
+        for (which, path), held in contents.items():
+            if which == "noise":
+                _same(path, self._noise.setdefault((which, path), held), held)
+                continue
+            self._paths.append(names.get(path, path))
+            self._sizes.append(held.size_bytes)
+            self._hashes += bytes.fromhex(held.xxh3_128) or bytes(HASH_BYTES)
+
+    def merge(self) -> None:
+        """Put all files in order, each once; CorpusError where two tasks met one file with different content."""
+        order = sorted(range(len(self._paths)), key=self._paths.__getitem__)
+        last = -1
+        kept = []
+        for at in order:
+            if last >= 0 and self._paths[last] == self._paths[at]:
+                _same(self._paths[at], self._content(last), self._content(at))
+                continue
+            kept.append(at)
+            last = at
+        self._paths = [self._paths[at] for at in kept]
+        self._sizes = array("q", [self._sizes[at] for at in kept])
+        self._hashes = bytearray().join(self._hashes[HASH_BYTES * at : HASH_BYTES * (at + 1)] for at in kept)
+
+    def entries(self) -> Iterator[tuple[Key, Content]]:
+        """Every file, in the order of `merge`."""
+        for at, path in enumerate(self._paths):
+            yield ("corpus", path), self._content(at)
+        yield from sorted(self._noise.items())
+
+    def _content(self, at: int) -> Content:
+        size_bytes = self._sizes[at]
+        hashed = self._hashes[HASH_BYTES * at : HASH_BYTES * (at + 1)]
+        return Content(size_bytes, "" if size_bytes == ABSENT else hashed.hex())
 
 
-def write(path: Path, contents: Contents) -> None:
+def _same(path: str, before: Content, held: Content) -> None:
+    """Nothing, or CorpusError where a file had two contents."""
+    if before != held:
+        raise CorpusError(
+            path,
+            f"it changed while it was read ({before}; then {held})",
+            "files that stay as they are during a build",
+            "run the same command again: what was read of the older content is read anew",
+        )
+
+
+def write(path: Path, entries: Iterable[tuple[Key, Content]]) -> None:
     """`sources.csv`: every file that was read, its size and the hash of its content."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for key in sorted(contents):
-            writer.writerow((*key, contents[key].size_bytes, contents[key].xxh3_128))
+        writer.writerows((*key, held.size_bytes, held.xxh3_128) for key, held in entries)
 
 
 def read(path: Path) -> Contents:

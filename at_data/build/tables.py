@@ -2,21 +2,23 @@
 
 import csv
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from at_data.build.compact import Words
+from at_data.build.item_index import GROUP
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording
 from at_data.stages import leaks
 
+PIECE = 1 << 14  # rows made at a time; whole pages of 1024, so that it changes no byte
 NAMES = (
     "duplicates.csv",
     "fingerprints.parquet",
@@ -29,51 +31,14 @@ NAMES = (
 )
 
 
-def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
-    """`index.parquet`: one row per item, in shard order."""
-    length_s = plan.manifest.segment.length_s
-    items = [item for kept in sifted.items for item in kept]
-    recordings = [item.recording for item in items]
-    start_s = np.array([(item.recording.start_s or 0.0) + item.row.start_s for item in items], np.float64)
-    counts = [len(kept) for kept in sifted.items]
-    shards = [(task.split, task.file) for task, count in zip(plan.tasks, counts, strict=True) for _ in range(count)]
-    columns: dict[str, Any] = {
-        "id": [item.id for item in items],
-        "recording": [recording.id for recording in recordings],
-        "path": [recording.path for recording in recordings],
-        "start_s": start_s,
-        "stop_s": start_s + length_s,
-        "split": [split for split, _ in shards],
-        "shard": [file for _, file in shards],
-        "row": [place for count in counts for place in range(count)],
-        "waveform": [sifted.waveforms[recording.id] for recording in recordings],
-    }
-    attributes = {
-        f"attribute.{name}": [recording.attributes.get(name) for recording in recordings] for name in plan.attributes
-    }
-    mixings = [item.row.mixing for item in items]
-    table = pa.table(columns | attributes | _noise_columns(mixings, sifted.noises))
-    pq.write_table(table, path, compression="zstd")
-
-
-def _noise_columns(mixings: Sequence[Mapping[str, Any] | None], waveforms: Mapping[str, str]) -> dict[str, list[Any]]:
-    first = next((mixing for mixing in mixings if mixing is not None), None)
-    if first is None:
-        return {}
-    columns = {f"noise.{name}": [None if mixing is None else mixing[name] for mixing in mixings] for name in first}
-    columns["noise.waveform"] = [None if mixing is None else waveforms[mixing["noise"]] for mixing in mixings]
-    return columns
-
-
 def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`splits.csv`: recording id, split and group; shippable where the audio is not."""
-    present = {item.recording.id for kept in sifted.items for item in kept}
+    held = sifted.held
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "split", "group"))
-        for recording in plan.recordings:
-            if recording.id in present:
-                writer.writerow((recording.id, plan.assigned[recording.id], plan.groups[recording.id]))
+        names = (recording.id for recording in plan.recordings)
+        writer.writerows((name, plan.assigned[name], plan.groups[name]) for name in names if name in held)
 
 
 def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
@@ -88,17 +53,18 @@ def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
     """
     target = plan.manifest.target
     hashes = sifted.waveforms
-    found = Counter(hashes[recording.id] for recording in plan.recordings if recording.id in hashes)
-    groups: dict[str, list[Recording]] = {waveform: [] for waveform, files in found.items() if files > 1}
-    for recording in plan.recordings if groups else ():
-        if hashes.get(recording.id) in groups:
+    several = set(hashes.several())
+    groups: defaultdict[str, list[Recording]] = defaultdict(list)
+    for recording in plan.recordings if several else ():
+        if recording.id in several:
             groups[hashes[recording.id]].append(recording)
-    held = {item.recording.id for kept in sifted.items for item in kept}
+    held = sifted.held
     counts = {"waveforms": 0, "recordings": 0, "with_several_labels": 0}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("waveform", "id", "path", target, "split"))
         for waveform, members in sorted(groups.items()):
+            # one alone has its twin in what is held out
             if len({(recording.path, recording.start_s) for recording in members}) == 1:
                 continue
             counts["waveforms"] += 1
@@ -129,16 +95,29 @@ def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
 
     The words of a fingerprint are little-endian.
     """
-    held = {item.recording.id for kept in sifted.items for item in kept}
-    held.update(item for task in plan.watched for item in (r.id for r in task.recordings) if item in sifted.waveforms)
+    held = sifted.held
+    numbers = held.numbers
+    of_held_out = [numbers[recording.id] for task in plan.watched for recording in task.recordings]
+    held.there[of_held_out] |= sifted.waveforms.there[of_held_out]
     names, places = sorted(held), plan.places
-    columns = {
-        "recording": pa.array(names, pa.string()),
-        "split": pa.array([places[item] for item in names], pa.string()).dictionary_encode(),
-        "waveform": pa.array([sifted.waveforms[item] for item in names], pa.string()),
-        "words": pa.array(
-            [sifted.fingerprints[item].astype("<u4", copy=False).tobytes() for item in names], pa.binary()
-        ),
-    }
-    table = pa.table(columns)
-    pq.write_table(table, path, compression="zstd")
+    splits = pa.array((places[item] for item in names), pa.string(), size=len(names)).dictionary_encode()
+    kinds = {"recording": pa.string(), "split": splits.type, "waveform": pa.string(), "words": pa.binary()}
+    with pq.ParquetWriter(path, pa.schema(list(kinds.items())), compression="zstd") as writer:
+        for start in range(0, max(1, len(names)), GROUP):
+            some = names[start : start + GROUP]
+            pieces = [some[at : at + PIECE] for at in range(0, len(some), PIECE)] or [[]]
+            columns = {
+                "recording": pa.array(some, pa.string()),
+                "split": splits.slice(start, GROUP),
+                "waveform": pa.chunked_array([pa.array(sifted.waveforms.hexed(p), pa.string()) for p in pieces]),
+                "words": pa.chunked_array([_words(piece, sifted.fingerprints) for piece in pieces]),
+            }
+            writer.write_table(pa.table(columns), row_group_size=GROUP)
+
+
+def _words(names: Sequence[str], fingerprints: Words) -> pa.Array:
+    """Fingerprints of some recordings, as bytes."""
+    found = [fingerprints[item] for item in names]
+    offsets = np.cumsum([0, *(4 * words.size for words in found)]).astype(np.int32)
+    joined = np.concatenate([np.zeros(0, np.uint32), *found]).astype("<u4", copy=False)
+    return pa.Array.from_buffers(pa.binary(), len(found), [None, pa.py_buffer(offsets), pa.py_buffer(joined)])

@@ -1,5 +1,6 @@
 """The spectrograms of one shard, not yet scaled: a task in, a part file and numbers out, the same bytes everywhere."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from at_data.build.parts import Row, Summary, part_path, record, words_path, wri
 from at_data.build.plan import Task
 from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment
+from at_data.sound_files import Opened
 from at_data.stages import quiet, segments, spectra
 
 
@@ -24,23 +26,37 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
     Recordings at the places in `skip` are left out unread, as what they did to an earlier worker says.
     """
     rows: list[Row] = []
+    place = 0
     notes = Notes()
+    stft, rate_hz = task.manifest.stft, task.manifest.audio.sample_rate_hz
     digest = xxhash.xxh3_128()
-    with part_path(folder, task.number).open("wb") as file:
+    with part_path(folder, task.number).open("wb") as file, Opened() as opened:
         for number, recording in enumerate(task.recordings):
             journal.note(number)
             try:
                 if not task.file:
-                    hear(task, recording, notes, skip.get(number))
+                    hear(task, recording, notes, opened, skip.get(number))
                     continue
-                for segment, values in items(task, recording, notes, skip.get(number)):
-                    file.write(values.data)
-                    digest.update(values.data)
+                for segment, first, values in items(task, recording, notes, opened, skip.get(number)):
+                    kept = spectra.trimmed(values)
+                    real = values[kept.start : kept.stop]
+                    file.write(real.data)
+                    digest.update(real.data)
                     stopwatch.lap("write the part")
-                    sums = spectra.measure(values)
-                    start_s = segment.start / task.manifest.audio.sample_rate_hz
-                    mixing = None if segment.mixing is None else record(segment.mixing)
-                    rows.append(Row(number, segment.index, start_s, (sums.count, sums.total, sums.squares), mixing))
+                    size = math.prod(spectra.shape(segment.samples.size, stft, rate_hz))
+                    sums = spectra.measure(real, size - real.size)
+                    rows.append(
+                        Row(
+                            recording=number,
+                            segment=segment.index,
+                            start_s=segment.start / rate_hz,
+                            place=place,
+                            real=(first + kept.start if kept else 0, len(kept)),
+                            sums=(sums.count, sums.total, sums.squares),
+                            mixing=None if segment.mixing is None else record(segment.mixing),
+                        )
+                    )
+                    place += len(kept)
                     stopwatch.lap("measure")
             except AudioError as error:
                 notes.lose(recording.id, recording, error)
@@ -67,15 +83,15 @@ def _write_words(path: Path, fingerprints: Iterable[Fingerprint]) -> str:
 
 
 def items(
-    task: Task, recording: Recording, notes: Notes, death: str | None = None
-) -> Iterator[tuple[Segment, Float[np.ndarray, "frames bins"]]]:
-    """Segments of one recording and their magnitudes; what is left out is noted.
+    task: Task, recording: Recording, notes: Notes, opened: Opened, death: str | None = None
+) -> Iterator[tuple[Segment, int, Float[np.ndarray, "heard bins"]]]:
+    """Segments of one recording and their magnitudes, from which frame on: the others are zeros. Losses are noted.
 
     AudioError where it cannot be used, or is known to have been the `death` of a worker.
     """
     settings = task.manifest
     rate = settings.audio.sample_rate_hz
-    heard = hear(task, recording, notes, death)
+    heard = hear(task, recording, notes, opened, death)
     samples = heard.samples
     faint = None if settings.quiet == "keep" or not samples.size else quiet.reason(samples, settings.quiet)
     cut = [] if faint else segments.cut(recording, samples, settings.segment, rate, settings.seed)
@@ -85,12 +101,12 @@ def items(
     stopwatch.lap("cut")
     for piece in cut:
         if settings.noise == "none":
-            values = heard.magnitude(piece, settings.stft, rate)
+            first, values = heard.magnitude(piece, settings.stft, rate)
             stopwatch.lap("transform")
-            yield piece, values
+            yield piece, first, values
             continue
         for segment in noisy(task, settings.noise, piece, notes):
             stopwatch.lap("mix noise")
             values = spectra.magnitude(segment.samples, settings.stft, rate)
             stopwatch.lap("transform")
-            yield segment, values
+            yield segment, 0, values

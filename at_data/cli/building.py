@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
-from at_data import corpora
+from at_data import corpora, forks
 from at_data import manifest as manifests
 from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
@@ -94,6 +95,7 @@ def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) 
         context.exit(1)
 
 
+@cache
 def by_corpus() -> dict[str, list[str]]:
     """Shipped manifests of every corpus that has any."""
     found: dict[str, list[str]] = {}
@@ -140,6 +142,7 @@ def _build_one(
     ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
+    forks.start()  # workers import what they need while this process does
     from at_data import build as builds  # noqa: PLC0415
 
     with Bar(made.name) as bar:

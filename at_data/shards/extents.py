@@ -1,9 +1,10 @@
 """Where in an item its real frames lie: what is left without the frames of zeros before and after them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, Num
+from jaxtyping import Int64
 
 from at_data.stages import spectra
 
@@ -15,6 +16,13 @@ class Extents:
     starts: Int64[np.ndarray, "items"]
     lengths: Int64[np.ndarray, "items"]
 
+    @classmethod
+    def of(cls, real: Iterable[range]) -> "Extents":
+        """Extents of items of which these frames are real."""
+        places = [(frames.start, len(frames)) for frames in real]
+        starts, lengths = np.array(places, np.int64).reshape(-1, 2).T.copy()
+        return cls(starts, lengths)
+
     @property
     def firsts(self) -> Int64[np.ndarray, "items"]:
         """Place of every item's first real frame where all stand in a row, one item's after the other's."""
@@ -24,31 +32,6 @@ class Extents:
     def frames(self) -> int:
         """Number of all real frames."""
         return int(self.lengths.sum())
-
-
-def extents_of(items: Float32[np.ndarray, "items frames bins"]) -> Extents:
-    """Extents of items that are not yet scaled.
-
-    Examples
-    --------
-    >>> item = np.zeros((1, 5, 2), np.float32)
-    >>> item[0, 1, 1] = item[0, 3, 0] = 0.5
-    >>> extents_of(item)
-    Extents(starts=array([1]), lengths=array([3]))
-
-    """
-    heard: np.ndarray = np.asarray(items.any(axis=2))
-    starts = heard.argmax(axis=1)
-    stops = heard.shape[1] - heard[:, ::-1].argmax(axis=1)
-    return Extents(starts.astype(np.int64), np.where(heard.any(axis=1), stops - starts, 0).astype(np.int64))
-
-
-def real_frames(items: Num[np.ndarray, "items frames bins"], found: Extents) -> Num[np.ndarray, "real bins"]:
-    """Real frames of items, one item's after the other's."""
-    places = np.arange(items.shape[1])
-    starts = found.starts[:, None]
-    chosen: np.ndarray = items[(places >= starts) & (places < starts + found.lengths[:, None])]
-    return chosen
 
 
 def padding(scale: spectra.Scale, dtype: str) -> np.ndarray:

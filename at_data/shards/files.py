@@ -14,11 +14,11 @@ REMEDY = "run `at-prepare verify`, then build again"
 BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
 
 
-def open_file(path: Path, keep_bytes: int | None = None) -> Any:
-    """The file, open for reading; ShardError where HDF5 cannot open it. `keep_bytes` of unpacked chunks are kept."""
+def open_file(path: Path) -> Any:
+    """The file, open for reading; ShardError where HDF5 cannot open it."""
     try:
         # finished shards never change: no lock, so network file systems without locks serve them too
-        return h5py.File(path, "r", locking=False, rdcc_nbytes=keep_bytes)
+        return h5py.File(path, "r", locking=False)
     except BROKEN as error:
         raise ShardError(path, f"cannot be opened ({error})", "a whole shard", REMEDY) from error
 
@@ -60,17 +60,22 @@ def sha256(path: Path) -> str:
 
 
 def plugin() -> Any:
-    """The package that knows zstd and lz4; ShardError where it is not installed."""
+    """The package that packs with zstd and lz4; ShardError where it is not installed."""
     try:
         import hdf5plugin  # noqa: PLC0415 - optional extra
     except ImportError as error:
-        raise ShardError(
-            "store.compression",
-            "zstd or lz4 without the package hdf5plugin",
-            "hdf5plugin installed",
-            "pip install 'anti-transfer[compress]'",
-        ) from error
+        raise needs("hdf5plugin") from error
     return hdf5plugin
+
+
+def needs(package: str) -> ShardError:
+    """The error of a compressed shard without the package for it."""
+    return ShardError(
+        "store.compression",
+        f"zstd or lz4 without the package {package}",
+        f"{package} installed",
+        "pip install 'anti-transfer[compress]'",
+    )
 
 
 def check_compression(compression: str) -> None:

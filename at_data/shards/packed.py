@@ -1,8 +1,7 @@
-"""The chunks of an `x` packed with zstd, unpacked out of the mapped file: HDF5 says once where they lie.
+"""The chunks of a packed `x`, unpacked out of the mapped file: HDF5 says once where they lie."""
 
-Not so those of lz4: its decoder in pyarrow does not tell how much a damaged chunk gave.
-"""
-
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,19 @@ import pyarrow as pa
 from jaxtyping import Int64, Num, UInt8
 
 from at_data.errors import ShardError
-from at_data.shards.files import BROKEN, REMEDY
+from at_data.shards.files import BROKEN, REMEDY, needs
 from at_data.shards.writing import chunk
+
+Unpack = Callable[[UInt8[np.ndarray, "packed"], int], Any]
+"""Bytes of a packed chunk, which are to be so many and never more; ValueError or the like where it is none."""
+
+LZ4_HEADER, LZ4_BLOCK = struct.Struct(">QI"), struct.Struct(">I")  # bytes of a chunk, of a block; of a packed block
 
 
 class Chunks:
-    """Rows of an `x` packed with zstd, from any thread. ValueError where it is none that `write_shard` makes."""
+    """Rows of an `x` packed with zstd or lz4, from any thread. ValueError where it is none that `write_shard` makes."""
 
-    def __init__(self, x: Any, path: Path) -> None:
+    def __init__(self, x: Any, path: Path, compression: str) -> None:
         if x.chunks != chunk(x.shape, x.dtype.name):
             raise ValueError(f"x in pieces of {x.chunks}")
         self.path, self.dtype = path, x.dtype
@@ -29,7 +33,7 @@ class Chunks:
         self.file: UInt8[np.ndarray, "bytes"] = np.asarray(np.memmap(path, np.uint8, "r"))
         if self.offsets and max(map(sum, zip(self.offsets, self.sizes, strict=True))) > self.file.size:
             raise ValueError("x reaches over the end of the file")
-        self.codec = pa.Codec("zstd")
+        self.unpack: Unpack = _lz4() if compression == "lz4" else pa.Codec("zstd").decompress
 
     def rows(self, first: int, stop: int) -> Num[np.ndarray, "values"]:
         """Values of rows first to stop, in a row; ShardError where they cannot be unpacked."""
@@ -51,11 +55,11 @@ class Chunks:
     def _unpacked(self, number: int) -> Num[np.ndarray, "values"]:
         packed = self.file[self.offsets[number] : self.offsets[number] + self.sizes[number]]
         try:
-            plain = self.codec.decompress(packed, self.chunk_bytes)
+            plain = self.unpack(packed, self.chunk_bytes)
             if len(plain) != self.chunk_bytes:
                 raise ValueError(f"{len(plain)} bytes in a chunk of {self.chunk_bytes}")
             values: np.ndarray = np.frombuffer(plain, self.dtype)
-        except BROKEN as error:
+        except (*BROKEN, struct.error) as error:
             came = f"chunk {number} of x cannot be unpacked ({str(error)[:200]})"
             raise ShardError(self.path, came, "a whole shard", REMEDY) from error
         return values
@@ -79,3 +83,32 @@ def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chun
     if (places < 0).any():
         raise ValueError("a chunk of x that lies nowhere")
     return places[:, 0], places[:, 1]
+
+
+def _lz4() -> Unpack:
+    """What unpacks a chunk as HDF5's filter 32004 packs it; ShardError where the package for it is not installed."""
+    try:
+        from lz4.block import LZ4BlockError, decompress  # noqa: PLC0415 - optional extra
+    except ImportError as error:
+        raise needs("lz4") from error
+
+    def unpack(packed: np.ndarray, size: int) -> Any:
+        whole, most = LZ4_HEADER.unpack_from(packed.data)
+        if whole != size or not most:
+            raise ValueError(f"{whole} bytes in blocks of {most} in a chunk of {size}")
+        pieces: list[Any] = []
+        place, left = LZ4_HEADER.size, size
+        while left:
+            (held,) = LZ4_BLOCK.unpack_from(packed.data, place)
+            block = packed[place + LZ4_BLOCK.size : place + LZ4_BLOCK.size + held]
+            expected = min(most, left)
+            try:  # what does not shrink is not packed
+                pieces.append(block if held == expected else decompress(block, uncompressed_size=expected))
+            except LZ4BlockError as error:
+                raise ValueError(str(error)) from error
+            if len(pieces[-1]) != expected:
+                raise ValueError(f"{len(pieces[-1])} bytes in a block of {expected}")
+            place, left = place + LZ4_BLOCK.size + held, left - expected
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    return unpack

@@ -24,9 +24,9 @@ TEXTS = ("id", "waveform")
 class SplitReader:
     """The items of one split, read in any order from any thread or process.
 
-    Shards are mapped into memory, so an item costs one copy, or unpacking it, and HDF5 takes no part in it; those of
-    lz4 go through HDF5 with a handle per process. Nothing is opened before the first read, and a pickled or forked
-    reader opens its own. `padding` is the value of frames that are not stored, None where all are.
+    Shards are mapped into memory, so an item costs one copy, or unpacking it, and HDF5 takes no part in it. Nothing is
+    opened before the first read, and a pickled or forked reader opens its own. `padding` is the value of frames
+    that are not stored, None where all are.
     """
 
     def __init__(self, folder: Path, header: Header, split: str) -> None:

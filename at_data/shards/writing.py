@@ -1,6 +1,7 @@
 """One shard written: its values, its columns, its texts."""
 
-import os
+import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ def write_shard(
     """SHA-256 of the shard written: `x`, `target`, attributes as integers, `id`, `waveform`.
 
     Blocks are whole items (block x frames x bins) or, where `real` says which frames those are, real frames
-    (block x bins), as many as `real` counts; then `start`, `first` and `length` say where they belong. The file is
-    closed, forced to disk and read back for the hash; the caller renames it. The bytes depend on the arguments alone.
+    (block x bins), as many as `real` counts; then `start`, `first` and `length` say where they belong. A block may lie
+    in the memory of the one before. The caller forces the file to disk and renames it. The bytes depend on the
+    arguments alone.
     """
     # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
     with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
@@ -53,13 +55,28 @@ def write_shard(
                 file.create_dataset(name, data=places, track_times=False)
         whole = shape if real is None else (real.frames, shape[2])
         x = file.create_dataset("x", whole, dtype, track_times=False, **_filters(compression, whole, dtype))
-        row = 0
-        for block in blocks:
+        wanted, row = iter(blocks), 0
+        for block in wanted:
             x[row : row + len(block)] = block
             row += len(block)
-    with path.open("rb+") as written:
-        os.fsync(written.fileno())
-    return sha256(path)
+            if compression == "none":
+                break  # there is room for all of it now
+        place = x.id.get_offset()
+    if place is None:  # in chunks, or nothing
+        return sha256(path)
+    return _append(path, place + row * math.prod(whole[1:]) * np.dtype(dtype).itemsize, wanted, dtype)
+
+
+def _append(path: Path, place: int, blocks: Iterable[Float[np.ndarray, "..."]], dtype: str) -> str:
+    """SHA-256 of a file once blocks are written into it one after the other from a place on; each is hashed with it."""
+    with path.open("rb+") as file:
+        digest = hashlib.sha256(file.read(place))
+        for block in blocks:
+            values = np.ascontiguousarray(block, dtype).data
+            file.write(values)
+            digest.update(values)
+        digest.update(file.read())
+    return digest.hexdigest()
 
 
 def chunk(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:

@@ -1,8 +1,5 @@
 """A stretch of a file as a mono float32 waveform at the rate asked for."""
 
-import errno
-import os
-import stat
 from pathlib import Path
 from typing import Literal
 
@@ -13,37 +10,19 @@ import xxhash
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
-from at_data import containers, plain_wav
+from at_data import plain_wav
 from at_data.errors import AudioError
 from at_data.recordings import Recording, samples_in
-
-# A header can lie about the rate. Outside these no corpus lives; inside them a lie cannot be told from the truth.
-LOWEST_RATE_HZ = 1_000
-HIGHEST_RATE_HZ = 768_000
+from at_data.sound_files import Opened, Stream, printable, reason, refuse_impossible
 
 # What one recording may take, whatever its header claims: 1 GiB once decoded, and as much again once resampled. That is
 # 4.6 hours at 16 kHz, 1.5 hours at 48 kHz; the longest file of the corpora read here lasts under one hour.
 MOST_SAMPLES = 1 << 28
-MOST_CHANNELS = 256  # Opus has 255 at most, FLAC 8
 BLOCK_SAMPLES = 1 << 20  # read at a time, of all channels: 4 MiB
 TRUSTED_SAMPLES = 1 << 22  # a header is believed that far before anything is decoded: 16 MiB, 4 minutes at 16 kHz
 
 # libsndfile's frame count for a stream that does not say how long it is.
 UNKNOWN_FRAMES = 2**63 - 1
-
-# Not inherited by workers, and never waiting on a pipe that lies among the files.
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-class _Stream(soundfile.SoundFile):
-    """Sound file that is read on from where it stands.
-
-    `soundfile` seeks to where it stands after every read of a file it can seek in. An MP3 decoder starts anew then, and
-    the next block differs in its last bits from what one long read gives.
-    """
-
-    def seekable(self) -> bool:
-        return False
 
 
 class Audio(BaseModel):
@@ -71,14 +50,17 @@ def load(root: Path, recording: Recording, audio: Audio) -> Float32[np.ndarray, 
     resampled = resample(samples, rate_hz, audio)
     if not resampled.size:
         came = f"{samples.size} samples at {rate_hz} Hz, nothing once resampled to {audio.sample_rate_hz} Hz"
-        raise AudioError(_printable(path), came, "at least one sample", "leave this recording out")
+        raise AudioError(printable(path), came, "at least one sample", "leave this recording out")
     return resampled
 
 
-def decode(path: Path, recording: Recording, data: bytes | None = None) -> tuple[Float32[np.ndarray, "time"], int]:
+def decode(
+    path: Path, recording: Recording, data: bytes | None = None, opened: Opened | None = None
+) -> tuple[Float32[np.ndarray, "time"], int]:
     """Mono waveform of a recording at the file's own rate, and that rate in Hz.
 
     `data` is all that the file holds, where the caller has read it anyway: a plain WAV is then not opened again.
+    `opened` keeps another file open for the next call.
 
     The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, never reached by
     reading; it runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
@@ -100,26 +82,22 @@ def decode(path: Path, recording: Recording, data: bytes | None = None) -> tuple
 
     """
     plain = None if data is None else plain_wav.decode(data)
-    where = _printable(path)
+    where = printable(path)
     if plain is not None:
         return _taken(*plain, recording, where)
+    if opened is None:
+        with Opened() as alone:
+            return decode(path, recording, data, alone)
     try:
-        file = os.open(path, OPEN_FLAGS)
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, OSError) and error.errno == errno.ENOENT
-        came = "no such file" if missing else f"cannot be opened ({_reason(error)})"
-        raise AudioError(where, came, "a readable audio file", "restore it from the corpus") from error
-    try:
-        _refuse_what_is_no_file(file, where)
-        # libsndfile is handed the open file: names in another encoding, and suffixes that mislead, never reach it.
-        with _Stream(file, closefd=False) as sound:
-            samples = _read(sound, file, recording, where)
-            return samples, sound.samplerate
+        sound = opened.sound(path, where)
+        return _read(sound, recording, where), sound.samplerate
     except (soundfile.SoundFileError, OSError) as error:
-        came = f"cannot be decoded ({_reason(error)})"
+        opened.close()
+        came = f"cannot be decoded ({reason(error)})"
         raise AudioError(where, came, "an undamaged audio file", "restore it from the corpus") from error
-    finally:
-        os.close(file)
+    except AudioError:
+        opened.close()
+        raise
 
 
 def resample(samples: Float32[np.ndarray, "time"], from_hz: int, audio: Audio) -> Float32[np.ndarray, "resampled"]:
@@ -144,19 +122,11 @@ def waveform_hash(samples: Float32[np.ndarray, "time"], sample_rate_hz: int) -> 
     return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(samples).data, seed=sample_rate_hz)
 
 
-def _refuse_what_is_no_file(file: int, where: str) -> None:
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(where, "a folder, pipe or device", "an audio file", "correct the corpus folder")
-    if not status.st_size:
-        raise AudioError(where, "an empty file (0 bytes)", "an audio file", "restore it from the corpus")
-
-
 def _taken(
     frames: Float32[np.ndarray, "frames channels"], rate_hz: int, recording: Recording, where: str
 ) -> tuple[Float32[np.ndarray, "time"], int]:
     """The stretch of a file decoded already, mono."""
-    _refuse_impossible(rate_hz, frames.shape[1], where)
+    refuse_impossible(rate_hz, frames.shape[1], where)
     first, last = _stretch(recording, len(frames), rate_hz, where)
     _refuse_too_long(last - first, rate_hz, where)
     if frames.shape[1] == 1:
@@ -166,20 +136,9 @@ def _taken(
     return mono, rate_hz
 
 
-def _refuse_impossible(rate_hz: int, channels: int, where: str) -> None:
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        expected = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
-        raise AudioError(where, f"a sample rate of {rate_hz} Hz", expected, "mend the header or leave the file out")
-    if channels > MOST_CHANNELS:
-        came = f"a header of {channels} channels"
-        raise AudioError(where, came, f"at most {MOST_CHANNELS}", "mend the header or mix the file down")
-
-
-def _read(sound: _Stream, file: int, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
+def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray, "time"]:
     """Samples of the stretch, mono, every one a number."""
     rate_hz, frames = sound.samplerate, sound.frames
-    _refuse_impossible(rate_hz, sound.channels, where)
-    containers.check(file, sound.format, where)
     if not frames:
         raise AudioError(where, "a header and no samples", "at least one sample", "leave this recording out")
     if frames == UNKNOWN_FRAMES:
@@ -187,8 +146,9 @@ def _read(sound: _Stream, file: int, recording: Recording, where: str) -> Float3
         raise AudioError(where, came, "a length in the header", "decode the file and write it anew")
     first, last = _stretch(recording, frames, rate_hz, where)
     _refuse_too_long(last - first, rate_hz, where)
-    if first:
+    if first or sound.read_from:
         sound.seek(first)
+    sound.read_from = True
     samples, wrong, first_wrong = _decoded(sound, last - first)
     if samples.size < last - first:
         came = f"cut short: {first + samples.size} frames decoded of the {frames} in the header"
@@ -206,7 +166,7 @@ def _refuse_too_long(samples: int, rate_hz: int, where: str) -> None:
         raise AudioError(where, came, expected, "cut the file, or list stretches of it as recordings of their own")
 
 
-def _decoded(sound: _Stream, length: int) -> tuple[Float32[np.ndarray, "time"], int, int]:
+def _decoded(sound: Stream, length: int) -> tuple[Float32[np.ndarray, "time"], int, int]:
     """As many mono samples as there are, up to `length`; how many are no numbers, and the place of the first such."""
     block = max(1, BLOCK_SAMPLES // sound.channels)
     samples: Float32[np.ndarray, "time"] = np.empty(min(length, TRUSTED_SAMPLES), np.float32)
@@ -226,7 +186,7 @@ def _decoded(sound: _Stream, length: int) -> tuple[Float32[np.ndarray, "time"], 
     return samples[:filled], wrong, first_wrong
 
 
-def _read_block(sound: _Stream, mono: Float32[np.ndarray, "block"]) -> int:
+def _read_block(sound: Stream, mono: Float32[np.ndarray, "block"]) -> int:
     """Number of frames read; `mono` begins with the mean of their channels."""
     if sound.channels == 1:
         return len(sound.read(out=mono))
@@ -254,15 +214,3 @@ def _stretch(recording: Recording, frames: int, rate_hz: int, where: str) -> tup
         expected = f"a stretch within 0 to {frames / rate_hz:.6f} s, at least one sample long"
         raise AudioError(where, came, expected, "correct the corpus's time marks or leave the recording out")
     return first, last
-
-
-def _printable(path: Path) -> str:
-    """Path as text that any file and terminal can take, even where a name is not in the system's encoding."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _reason(error: Exception) -> str:
-    """The library's own words, without the file number it was handed."""
-    if isinstance(error, soundfile.LibsndfileError):
-        return str(error.error_string).rstrip(".")
-    return str(getattr(error, "strerror", None) or error)

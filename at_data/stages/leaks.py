@@ -39,16 +39,31 @@ def prove(
     A shared value is a LEAK unless the attribute is waived by name; what a bias held out of train is of train's own
     groups by design.
     """
+    parted: defaultdict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        parted[assigned[recording.id]].append(recording)
+    return prove_parted(parted.items(), set(assigned.values()), groups, waived)
+
+
+def prove_parted(
+    parted: Iterable[tuple[str, Iterable[Recording]]],
+    splits: Collection[str],
+    groups: Collection[str],
+    waived: Collection[str],
+) -> list[Line]:
+    """As `prove`, of recordings that come split by split, or a few of one split at a time."""
+    names = sorted(set(groups))
+    values: dict[str, defaultdict[str, set[str]]] = {name: defaultdict(set) for name in names}
+    for split, recordings in parted:
+        held = [recording.attributes for recording in recordings]
+        for name in names:
+            values[name][split].update(attributes[name] for attributes in held if name in attributes)
     lines = []
-    for name in sorted(set(groups)):
-        values: defaultdict[str, set[str]] = defaultdict(set)
-        for recording in recordings:
-            if name in recording.attributes:
-                values[assigned[recording.id]].add(recording.attributes[name])
+    for name in names:
         if_shared: Verdict = "shared by design" if name in waived else "LEAK"
         lines += [
             replace(line, verdict="shared by design") if line.shared and line.splits == OF_ONE_GROUP else line
-            for line in _compare(name, values, if_shared, set(assigned.values()))
+            for line in _compare(name, values[name], if_shared, splits)
         ]
     return lines
 

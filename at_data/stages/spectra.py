@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +14,8 @@ from at_data.errors import ManifestError
 # How far from a whole number of samples a window or hop may lie: room for the rounding of decimals, no more.
 SAMPLES_TOLERANCE = 1e-6
 SHORTEST_WINDOW = 2
+
+AT_ONCE = 256  # frames transformed together: what a cache holds; twice as fast as fifteen seconds in one go
 
 # Share of the mean square that rounding may leave as the variance of a million lots of equal values.
 ROUNDING = 1e-9
@@ -95,15 +96,37 @@ def magnitude(
     window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
     if frames is None:
         frames = range(_frames(samples.size, window.size, hop))
+    magnitudes: np.ndarray = np.empty((len(frames), window.size // 2 + 1), np.float32) if out is None else out
+    for place in range(0, len(frames), AT_ONCE):
+        _transform(samples, window, hop, frames[place : place + AT_ONCE], magnitudes[place : place + AT_ONCE])
+    return magnitudes
+
+
+def _transform(
+    samples: Float32[np.ndarray, "time"],
+    window: Float32[np.ndarray, "window"],
+    hop: int,
+    frames: range,
+    out: Float32[np.ndarray, "frames bins"],
+) -> None:
+    """Write the magnitudes of some frames into `out`."""
+    from scipy.fft import rfft  # noqa: PLC0415 - it takes a quarter of a second, and whoever plans needs no transform
+
     padded = np.zeros((len(frames) - 1) * hop + window.size, np.float32)
     begin = frames.start * hop - window.size // 2  # sample that `padded` begins with
     heard = samples[max(0, begin) : max(0, begin + padded.size)]
     padded[max(0, -begin) : max(0, -begin) + heard.size] = heard
     step = padded.itemsize
     framed: np.ndarray = np.ndarray((len(frames), window.size), np.float32, padded, 0, (hop * step, step))
-    spectrum: np.ndarray = scipy.fft.rfft(framed * window, axis=1, overwrite_x=True)
-    magnitudes: np.ndarray = np.abs(spectrum, out=out)
-    return magnitudes
+    np.abs(rfft(framed * window, axis=1, overwrite_x=True), out=out)
+
+
+def heard_frames(n_samples: int, content: tuple[int, int], stft: Stft, sample_rate_hz: int) -> range:
+    """Frames of a waveform that hear any of its samples `content[0]` to `content[1]`; the others hear zeros alone."""
+    window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
+    frames, before, after = _frames(n_samples, window.size, hop), window.size // 2, -(-window.size // 2)
+    first = min(frames - 1, max(0, (content[0] - after) // hop + 1))
+    return range(first, max(first + 1, min(frames, -(-(content[1] + before) // hop))))
 
 
 def excerpt(
@@ -114,36 +137,53 @@ def excerpt(
     content: tuple[int, int],
     stft: Stft,
     sample_rate_hz: int,
-) -> Float32[np.ndarray, "frames bins"]:
-    """Magnitudes of a segment, bit for bit those of `magnitude`, most of them out of those of its whole recording.
+) -> Float32[np.ndarray, "heard bins"]:
+    """Magnitudes of the `heard_frames` of a segment, most of them out of those of its whole recording.
 
-    `whole` holds the magnitudes of all frames of the recording, of `recording_samples`. The segment has its
-    `samples[content[0]:content[1]]` from sample `start` of the recording on, and zeros around them. Only frames that
-    reach over an end of the segment within the recording are transformed anew. The answer may be a view of `whole`.
+    Bit for bit those of `magnitude`. `whole` holds the magnitudes of all frames of the recording, of
+    `recording_samples`. The segment has its `samples[content[0]:content[1]]` from sample `start` of the recording on,
+    and zeros around them. Only frames that reach over an end of the segment within the recording are transformed anew.
+    The answer may be a view of `whole`.
     """
     window, hop = _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz)
+    heard = heard_frames(samples.size, content, stft, sample_rate_hz)
     shift = start - content[0]  # from samples of the segment to those of the recording
     if shift % hop:
-        return magnitude(samples, stft, sample_rate_hz)
+        return magnitude(samples, stft, sample_rate_hz, heard)
     frames, before, after = _frames(samples.size, window.size, hop), window.size // 2, -(-window.size // 2)
     # frames that hear the content and nothing else of the recording, and those of which the recording has a frame
-    first = max(0, -(shift // hop), 0 if not start else -(-(content[0] + before) // hop))
+    first = max(heard.start, -(shift // hop), 0 if not start else -(-(content[0] + before) // hop))
     reaches_end = start + content[1] - content[0] == recording_samples
-    last = min(frames, len(whole) - shift // hop, frames if reaches_end else (content[1] - after) // hop + 1)
+    last = min(heard.stop, len(whole) - shift // hop, frames if reaches_end else (content[1] - after) // hop + 1)
     if first >= last:
-        return magnitude(samples, stft, sample_rate_hz)
-    # frames that hear nothing at all
-    begin = min(first, max(0, (content[0] - after) // hop + 1))
-    end = max(last, min(frames, -(-(content[1] + before) // hop)))
+        return magnitude(samples, stft, sample_rate_hz, heard)
     known = whole[first + shift // hop : last + shift // hop]
-    if len(known) == frames:
+    if len(known) == len(heard):
         return known
-    values = np.empty((frames, whole.shape[1]), np.float32)
-    values[:begin], values[first:last], values[end:] = 0, known, 0
-    for left in (range(begin, first), range(last, end)):
+    values = np.empty((len(heard), whole.shape[1]), np.float32)
+    values[first - heard.start : last - heard.start] = known
+    for left in (range(heard.start, first), range(last, heard.stop)):
         if left:
-            magnitude(samples, stft, sample_rate_hz, left, out=values[left.start : left.stop])
+            out = values[left.start - heard.start : left.stop - heard.start]
+            magnitude(samples, stft, sample_rate_hz, left, out=out)
     return values
+
+
+def trimmed(values: Float32[np.ndarray, "frames bins"]) -> range:
+    """Frames from the first to the last that is not all zeros; none, from 0, where all are.
+
+    Examples
+    --------
+    >>> item = np.zeros((5, 2), np.float32)
+    >>> item[1, 1] = item[3, 0] = 0.5
+    >>> trimmed(item)
+    range(1, 4)
+
+    """
+    if len(values) and values[0].any() and values[-1].any():
+        return range(len(values))
+    (heard,) = values.any(axis=1).nonzero()
+    return range(int(heard[0]), int(heard[-1]) + 1) if heard.size else range(0)
 
 
 def shape(n_samples: int, stft: Stft, sample_rate_hz: int) -> tuple[int, int]:
@@ -167,12 +207,12 @@ def same(one: Stft, other: Stft, sample_rate_hz: int) -> bool:
     return (one.window, first.size, first_hop) == (other.window, second.size, second_hop)
 
 
-def measure(values: Float32[np.ndarray, "..."]) -> Sums:
-    """Sums of one spectrogram, or of many at once."""
+def measure(values: Float32[np.ndarray, "..."], zeros: int = 0) -> Sums:
+    """Sums of one spectrogram, or of many at once, and of so many `zeros` beside them."""
     wide = values.astype(np.float64, order="C").reshape(-1)
     total = float(np.add.reduce(wide))
     wide *= wide
-    return Sums(wide.size, total, float(np.add.reduce(wide)))
+    return Sums(wide.size + zeros, total, float(np.add.reduce(wide)))
 
 
 def scale_of(sums: Sums) -> Scale:

@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from at_data.build import kinds, sources
 from at_data.headers import Header
 from at_data.manifest import Manifest
@@ -41,19 +43,19 @@ def origins(index: Index, made: Manifest) -> set[str]:
 
 
 def _splits(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
-    listed = Counter(row["id"] for row in tables.splits)
-    if listed.keys() != index.recordings.keys() or any(count > 1 for count in listed.values()):
+    listed = {row.id for row in tables.splits}
+    if listed != index.recordings.keys() or len(listed) < len(tables.splits):
         yield f"lists {len(tables.splits)} recordings, not each of the {len(index.recordings)} of the index once"
         return
     names = kept_whole(made.split)
     for row in tables.splits:
-        if row["split"] != index.splits[row["id"]]:
-            yield f"{row['id']} is in {row['split']}, the index has it in {index.splits[row['id']]}"
+        if row.split != index.splits[row.id]:
+            yield f"{row.id} is in {row.split}, the index has it in {index.splits[row.id]}"
             return
-        attributes = index.recordings[row["id"]].attributes
+        attributes = index.recordings[row.id].attributes
         group = "/".join(attributes.get(name, "") for name in names)
-        if row["group"] != group and not isinstance(made.split, Imported):
-            yield f"{row['id']} is of group {row['group']!r}, its attributes make it {group!r}"
+        if row.group != group and not isinstance(made.split, Imported):
+            yield f"{row.id} is of group {row.group!r}, its attributes make it {group!r}"
             return
 
 
@@ -151,20 +153,22 @@ def _twins(index: Index) -> set[str]:
 
 def _fingerprints(tables: Tables, index: Index) -> Iterator[str]:
     """Lines where it does not hold every recording of the index, and besides only what was held out of a subset."""
-    held_out = {heard.recording for heard in tables.heard if heard.split == leaks.HELD_OUT}
-    if [heard.recording for heard in tables.heard] != sorted(held_out.union(index.recordings)):
+    heard = tables.heard
+    held_out = {i for i, split in zip(heard.recordings, heard.splits, strict=True) if split == leaks.HELD_OUT}
+    if heard.recordings != sorted(held_out.union(index.recordings)):
         yield "its recordings are not those of the index and those held out, sorted"
         return
     strange = held_out - {item for item, reason in tables.passed_over if reason == "subset"}
     if strange:
         yield f"{min(strange)} is held out, and passed_over.parquet does not say so"
-    for heard in tables.heard:
-        item = heard.recording
-        if item not in held_out and (heard.split, heard.waveform) != (index.splits[item], index.waveforms[item]):
-            yield f"{item} is in {heard.split} or has a waveform other than the index says"
+    sizes = heard.sizes
+    torn = set(np.flatnonzero((sizes % 4 != 0) | (sizes > 4 * MOST_WORDS)).tolist())
+    for row, (item, *said) in enumerate(zip(heard.recordings, heard.splits, heard.waveforms, strict=True)):
+        if item not in held_out and said != [index.splits[item], index.waveforms[item]]:
+            yield f"{item} is in {said[0]} or has a waveform other than the index says"
             return
-        if len(heard.words) % 4 or len(heard.words) > 4 * MOST_WORDS:
-            yield f"{item} has {len(heard.words)} bytes, expected words of four and at most {MOST_WORDS} of them"
+        if row in torn:
+            yield f"{item} has {sizes[row]} bytes, expected words of four and at most {MOST_WORDS} of them"
             return
 
 

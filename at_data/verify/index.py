@@ -63,7 +63,10 @@ def read(folder: Path, header: Header, made: Manifest) -> Index:
     if wrong:
         raise ShardError(path, wrong, "the index of this dataset", "build it again")
     first = _first_rows(table)
-    texts = {name: table[name].take(first).to_pylist() for name in (*TEXTS, *attributes)}
+    few: dict[str, str] = {}  # splits and attributes, which very many recordings share
+    texts = {name: table[name].take(first).to_pylist() for name in ("recording", *OF_A_RECORDING)}
+    texts |= {name: [few.setdefault(v, v) for v in table[name].take(first).to_pylist()] for name in attributes}
+    texts["split"] = [few.setdefault(value, value) for value in texts["split"]]
     ids = texts["recording"]
     values = zip(*(texts[name] for name in attributes), strict=True) if attributes else [()] * len(ids)
     recordings = {

@@ -1,6 +1,7 @@
 """What one child process looks at: all tables of a dataset, or one shard, and what it found as plain values."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ def _tables(folder: Path) -> dict[str, Any]:
         if own:
             return  # the others are held against it
         yield from (f"dataset.json: {line}" for line in measured.contradictions(index, header, made))
-        read = tables.read(folder, header)
+        read = tables.read(folder, header, index)
         yield from crosschecks.contradictions(read, index, header, made)
+        read = replace(read, splits=[], contents={})  # nobody asks for them any more
         yield from (f"leaks.json: {line}" for line in proof.contradictions(folder, read, index, made))
         checked.update(recordings=len(index.recordings), lines=len(cards.read_proof(folder)))
 

@@ -4,22 +4,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from at_data import cards, corpora
+from at_data.errors import ShardError
 from at_data.manifest import Manifest
 from at_data.stages import bias, duplicates, leaks, mixtures, noise
 from at_data.stages.splits import kept_whole
 from at_data.verify.index import HEARD, Index
 from at_data.verify.tables import Tables
 
+WORD_BYTES = 4
 OF_SOUND = (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE, leaks.NOISE_WAVEFORM)  # keys that are no attributes
 
 
 def contradictions(folder: Path, tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
     """Lines where the proof is not what the tables make, and for every leak."""
     said = cards.read_proof(folder)
-    watched = any(leaks.HELD_OUT in line.splits for line in said) or len(tables.heard) > len(index.recordings)
+    watched = any(leaks.HELD_OUT in line.splits for line in said) or len(tables.heard.recordings) > len(
+        index.recordings
+    )
     found = again(tables, index, made, watched=watched)
     beyond = [line for line in said if _beyond(line)]
     within = [line for line in said if not _beyond(line)]
@@ -49,13 +51,15 @@ def again(tables: Tables, index: Index, made: Manifest, *, watched: bool) -> lis
     hashes: dict[str, set[str]] = {split: set() for split in dict.fromkeys(index.splits.values())}
     if watched:
         hashes[leaks.HELD_OUT] = set()
-    for heard in tables.heard:
-        hashes.setdefault(heard.split, set()).add(heard.waveform)
+    heard = tables.heard
+    for split, waveform in zip(heard.splits, heard.waveforms, strict=True):
+        hashes.setdefault(split, set()).add(waveform)
     rules = made.duplicates
     lines += leaks.prove_disjoint(leaks.WAVEFORM, hashes, waived=rules.exact == "keep")
-    words = {heard.recording: np.frombuffer(heard.words, "<u4").astype(np.uint32) for heard in tables.heard}
-    places = {heard.recording: heard.split for heard in tables.heard}
-    pairs = [(pair.one, pair.other) for pair in duplicates.near(words, places)]
+    if (heard.sizes % WORD_BYTES).any():
+        raise ShardError("fingerprints.parquet", "torn fingerprints", "words of four bytes", "build it again")
+    places = dict(zip(heard.recordings, heard.splits, strict=True))
+    pairs = [(pair.one, pair.other) for pair in duplicates.near(heard.fingerprints, places)]
     lines += leaks.prove_alike(pairs, places, hashes, waived=rules.near == "keep")
     if made.noise != "none":
         lines += leaks.prove_disjoint(leaks.NOISE, _noises(index, "noise.noise"))

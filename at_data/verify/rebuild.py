@@ -18,6 +18,7 @@ from at_data.build.work import items
 from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.recordings import Recording, Segment
+from at_data.sound_files import Opened
 from at_data.stages import noise, spectra
 from at_data.verify import index as indexes
 from at_data.verify import shard
@@ -75,19 +76,27 @@ def rebuild(job: Job) -> dict[str, Any]:
     notes, problems, apart = Notes(), [], [0.0]
     agreed = 0
     try:
-        for segment, values in items(job.task, job.recording, notes):
-            row = wanted.pop(segment.id, None)
-            if row is None:
-                continue
-            lines = list(_differences(segment, values, row, job, header, index, apart))
-            lines += _of_recording(folder, job, notes, index)
-            problems += [f"{segment.id}: {line}" for line in lines]
-            agreed += not lines
+        with Opened() as opened:
+            for segment, first, values in items(job.task, job.recording, notes, opened):
+                row = wanted.pop(segment.id, None)
+                if row is None:
+                    continue
+                lines = list(_differences(segment, _whole(values, first, header), row, job, header, index, apart))
+                lines += _of_recording(folder, job, notes, index)
+                problems += [f"{segment.id}: {line}" for line in lines]
+                agreed += not lines
     except AtError as error:
         problems.append(f"{job.recording.path}: cannot be used any more, {error.came}")
         wanted.clear()
     problems += [f"{item}: no such item is made of its recording any more" for item in wanted]
     return {"problems": problems, "agreed": agreed, "furthest": max(apart), "sources": sorted(notes.sources)}
+
+
+def _whole(values: Float[np.ndarray, "heard bins"], first: int, header: Header) -> Float[np.ndarray, "frames bins"]:
+    """Magnitudes of an item that are zeros but for those from a frame on."""
+    whole = np.zeros((header.frames, header.bins), np.float32)
+    whole[first : first + len(values)] = values
+    return whole
 
 
 def tolerance(
@@ -122,7 +131,7 @@ def _differences(
     listed = {shard.file: shard for shard in header.shards}[said["shard"]]
     kept = shard.stored(Path(job.folder), listed, header, said["row"])
     scale = spectra.Scale(header.scaling.mean, header.scaling.std)
-    now = spectra.scale(np.array(values), scale).astype(header.dtype)
+    now = spectra.scale(values, scale).astype(header.dtype)
     if now.tobytes() == kept.tobytes():
         return
     far = np.abs(now.astype(np.float64) - kept.astype(np.float64))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import soundfile
 
-from at_data import containers
+from at_data import containers, sound_files
 from at_data.build.plan import Plan
 from at_data.errors import AudioError
 from at_data.recordings import Recording, samples_in
@@ -108,7 +108,7 @@ def promised(root: Path, paths: Iterable[str]) -> dict[str, Promise | None]:
 def _header(path: Path) -> Promise | None:
     """Promise of a file that `audio.decode` would begin to decode."""
     try:
-        file = os.open(path, audio.OPEN_FLAGS)
+        file = os.open(path, sound_files.OPEN_FLAGS)
     except (OSError, ValueError):
         return None
     try:
@@ -121,8 +121,8 @@ def _header(path: Path) -> Promise | None:
         return None
     finally:
         os.close(file)
-    rate_fits = audio.LOWEST_RATE_HZ <= rate_hz <= audio.HIGHEST_RATE_HZ
-    usable = rate_fits and 0 < frames < audio.UNKNOWN_FRAMES and channels <= audio.MOST_CHANNELS
+    rate_fits = sound_files.LOWEST_RATE_HZ <= rate_hz <= sound_files.HIGHEST_RATE_HZ
+    usable = rate_fits and 0 < frames < audio.UNKNOWN_FRAMES and channels <= sound_files.MOST_CHANNELS
     return Promise(frames, rate_hz, channels) if usable else None
 
 

@@ -10,14 +10,16 @@ from at_data.build.plan import Plan
 from at_data.recordings import samples_in
 from at_data.stages import spectra
 
-# Measured on Linux, Python 3.11, in builds of 50 to 6,000 recordings and up to 42,000 items: ru_maxrss of the parent,
-# VmHWM of workers. A fifth is put on top.
+# Measured on Linux, Python 3.11, in builds of 50 to 100,000 recordings, and in what the parent does for a million of
+# them (bench/bench_memory.py, bench/bench_growth.py): VmHWM. A fifth is put on top.
 PARENT_BYTES = 175 << 20  # interpreter, libraries, a manifest
-COMPARING_BYTES = 100 << 20  # words of fingerprints compared at a time
+COMPARING_BYTES = 100 << 20  # words of fingerprints compared at a time, at most
+COMPARED_BYTES = 6_000  # the same, of a recording of one second
+LAID_BYTES = 300  # fingerprint of a recording as it lies in a file that workers map
 WORKER_BYTES = 120 << 20  # interpreter, libraries
-RECORDING_BYTES = 3_000  # a planned recording, its hash and fingerprint, its row in every table
-ITEM_BYTES = 1_700  # an item: its row, its id, its columns
-MIXING_BYTES = 3_000  # what is noted of an item's noise
+RECORDING_BYTES = 1_300  # a planned recording, its hash and fingerprint, its row in every table
+ITEM_BYTES = 400  # an item: its row, and that in the index
+MIXING_BYTES = 600  # what is noted of an item's noise
 FRAMED = 4  # times as much as frames of samples: windowed, their spectrum, magnitudes
 MARGIN = 1.2
 
@@ -34,7 +36,8 @@ def memory(made: Plan, items: int, largest_items: int, lengths: Lengths) -> Memo
     """Peak memory of a build of so many items, the fullest shard of so many.
 
     A worker holds one recording and its frames while it reads, with the noise read lately, and while it writes a shard
-    a block of items and (as pages that the system can take back) the part they come from.
+    a block of items and (as pages that the system can take back) the part they come from; while it looks for
+    near-duplicates, a part of the words and (as such pages) all fingerprints.
     """
     settings = made.manifest
     item_bytes = 4 * made.shape[0] * made.shape[1]
@@ -48,8 +51,8 @@ def memory(made: Plan, items: int, largest_items: int, lengths: Lengths) -> Memo
         noise_bytes = NOISE_BYTES + 4 * samples_in(settings.segment.length_s, settings.audio.sample_rate_hz) * 4
     reading = lengths.decode_bytes + framed_bytes + item_bytes + noise_bytes
     writing = largest_items * item_bytes + 3 * BLOCK * item_bytes
+    recordings = sum(len(task.recordings) for task in (*made.tasks, *made.watched))
+    comparing = min(COMPARING_BYTES, COMPARED_BYTES * recordings) + LAID_BYTES * recordings
     mixing_bytes = 0 if settings.noise == "none" else MIXING_BYTES
-    parent = (
-        PARENT_BYTES + COMPARING_BYTES + len(made.recordings) * RECORDING_BYTES + items * (ITEM_BYTES + mixing_bytes)
-    )
-    return Memory(round(parent * MARGIN), round((WORKER_BYTES + max(reading, writing)) * MARGIN))
+    parent = PARENT_BYTES + recordings * RECORDING_BYTES + items * (ITEM_BYTES + mixing_bytes)
+    return Memory(round(parent * MARGIN), round((WORKER_BYTES + max(reading, writing, comparing)) * MARGIN))

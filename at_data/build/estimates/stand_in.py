@@ -8,12 +8,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data import cards, headers, shards
-from at_data.build import hearing, kinds, publish, sources, tables
+from at_data.build import hearing, item_index, kinds, publish, sources, tables
+from at_data.build.compact import Hashes, Words
 from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.finish import Finish, row_order
-from at_data.build.parts import Row, Summary, record
+from at_data.build.parts import Row, record
 from at_data.build.plan import Plan, Task
-from at_data.build.sift import Kept, Sifted
+from at_data.build.rows import Items, Rows
+from at_data.build.sift import Sifted
 from at_data.recordings import Recording, samples_in
 from at_data.stages import leaks, noise, segments, spectra
 
@@ -46,13 +48,13 @@ def weigh(made: Plan, lengths: Lengths, by_task: Mapping[int, int]) -> Weight:
         folder = Path(name)
         hashes = ["0" * 64] * len(some.tasks)
         proof = _proof(made)
-        tables.write_index(folder / "index.parquet", some, sifted)
+        item_index.write_index(folder / "index.parquet", some, sifted)
         tables.write_splits(folder / "splits.csv", some, sifted)
         tables.write_leaks(folder / "leaks.json", proof)
         tables.write_quarantine(folder / "quarantine.jsonl", _left_out(made, lengths))
         tables.write_passed_over(folder / "passed_over.parquet", made)
         tables.write_fingerprints(folder / "fingerprints.parquet", some, sifted)
-        sources.write(folder / "sources.csv", _contents(some, sifted))
+        sources.write(folder / "sources.csv", _contents(some, sifted).items())
         duplicates = tables.write_duplicates(folder / "duplicates.csv", some, sifted)
         files = dict.fromkeys(tables.NAMES, "0" * 64)
         header = publish.header(some, sifted, hashes, spectra.Scale(0.0, 1.0), duplicates, files)
@@ -88,16 +90,18 @@ def _sifted(made: Plan, lengths: Lengths) -> Sifted:
             for number, recording in enumerate(task.recordings)
             for row in _rows(task, recording, number, made, lengths, dice)
         ]
-        order = row_order(made.manifest.seed, task.file, len(rows)).tolist()
-        kept.append([Kept(task.recordings[rows[place].recording], rows[place], place) for place in order])
-    sizes = {item.recording.id: words(item.recording.id) for found in kept for item in found}
+        order = row_order(made.manifest.seed, task.file, len(rows)).astype(np.int32)
+        kept.append(Items(task, Rows.of(rows), order))
+    sizes = {recording.id: words(recording.id) for found in kept for recording in found.recordings}
     # of what is held out no header is read: it is taken to be as long as the others
     usual = round(sum(sizes.values()) / max(1, len(sizes)))
     sizes |= {recording.id: usual for task in made.watched for recording in task.recordings}
     return Sifted(
         items=kept,
-        waveforms={name: dice.bytes(HASH_BYTES).hex() for name in sizes},
-        fingerprints={n: dice.integers(0, 1 << 32, round(COMPRESSED * size), np.uint32) for n, size in sizes.items()},
+        waveforms=Hashes.of({name: dice.bytes(HASH_BYTES).hex() for name in sizes}),
+        fingerprints=Words.of(
+            {n: dice.integers(0, 1 << 32, round(COMPRESSED * size), np.uint32) for n, size in sizes.items()}
+        ),
         noises={noise.id: "0" * 2 * HASH_BYTES for task in made.tasks for noise in task.noises},
         near=[],
         left_out=_left_out(made, lengths),
@@ -117,6 +121,8 @@ def _rows(
             number,
             index,
             first[index // levels] / rate_hz,
+            0,
+            (0, 0),
             (1, 0.0, 0.0),
             None if mix == "none" else _mixing(mix, task, dice, index % levels),
         )
@@ -160,7 +166,7 @@ def _contents(made: Plan, sifted: Sifted) -> sources.Contents:
     """Files that are read, with sizes and hashes of the usual length."""
     keys: set[sources.Key] = {("corpus", recording.path) for recording in made.recordings}
     keys |= {("corpus", recording.path) for task in made.watched for recording in task.recordings}
-    named = {item.row.mixing["noise"] for kept in sifted.items for item in kept if item.row.mixing}
+    named = {name for kept in sifted.items for name in kept.mixing("noise")}
     if made.noise:
         keys |= {("noise", r.path) for files in made.noise.by_split.values() for r in files if r.id in named}
     dice = np.random.default_rng(0)
@@ -193,12 +199,11 @@ def _shard_bytes(folder: Path, some: Plan, sifted: Sifted, made: Plan, by_task: 
     """Bytes of all shards but for their spectrograms, from the longest and its first item, written without any."""
     full = max(range(len(some.tasks)), key=lambda place: len(sifted.items[place]))
     kept = sifted.items[full]
-    if not kept:
+    if not len(kept):
         return 0
-    nothing = Summary(rows=[], waveforms={}, left_out=[], sources={}, noises={}, fingerprints={}, part="", words="")
     one = replace(some, tasks=(some.tasks[full],) * 2)
-    pair = replace(sifted, items=[kept, kept[:1]])
-    finish = publish.finish_tasks(one, pair, spectra.Scale(0.0, 1.0), [nothing, nothing])
+    pair = replace(sifted, items=[kept, kept.only(slice(1))])
+    finish = publish.finish_tasks(one, pair, spectra.Scale(0.0, 1.0), ["", ""])
     sizes = [bare_bytes(task, folder) for task in finish]
     each = (sizes[0] - sizes[1]) / max(1, len(kept) - 1)
     return round(sum(sizes[1] + each * max(0, by_task[task.number] - 1) for task in made.tasks))
@@ -207,9 +212,9 @@ def _shard_bytes(folder: Path, some: Plan, sifted: Sifted, made: Plan, by_task: 
 def bare_bytes(task: Finish, folder: Path) -> int:
     """Bytes of a shard without its spectrograms."""
     path = folder / "bare.h5"
-    shape = (len(task.rows), *task.shape)
+    shape = (len(task.ids), *task.shape)
     kind = {"target": task.target, "dtype": task.dtype, "compression": task.compression}
-    none = np.zeros(len(task.rows), np.int64)
+    none = np.zeros(len(task.ids), np.int64)
     real = shards.Extents(none, none) if task.padding == "implicit" else None
     shards.write_shard(path, task.digest, [], shape, task.columns, task.ids, task.waveforms, real=real, **kind)
     size = path.stat().st_size

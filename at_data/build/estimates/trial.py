@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from at_data.build import kinds, parts, publish, work
+from at_data.build.compact import Hashes, Words
 from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
 from at_data.build.finish import finish_shard
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
-from at_data.build.sift import Kept, Sifted
+from at_data.build.rows import Items, Rows
+from at_data.build.sift import Sifted
 from at_data.recordings import Recording
 from at_data.stages import spectra
 
@@ -87,17 +89,19 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     summaries = [parts.read_summary(folder, task.number) for task in tasks]
     some = replace(made, tasks=tuple(tasks), recordings=tuple(r for task in tasks for r in task.recordings))
     items = [
-        [Kept(task.recordings[row.recording], row, place) for place, row in enumerate(summary.rows)]
+        Items(task, Rows.of(summary.rows), np.arange(len(summary.rows), dtype=np.int32))
         for task, summary in zip(tasks, summaries, strict=True)
     ]
     waveforms = {name: found for summary in summaries for name, found in summary.waveforms.items()}
-    sifted = Sifted(items=items, waveforms=waveforms, fingerprints={}, noises={}, near=[], left_out=[])
-    measured = [item for kept in items for item in kept]
-    scale = publish.scale_of(measured, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
+    sifted = Sifted(items, Hashes.of(waveforms), Words.of({}), noises={}, near=[], left_out=[])
+    measured = any(len(kept) for kept in items)
+    scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
     stored = plain = 0
-    for finish, _ in pool.run(finish_shard, publish.finish_tasks(some, sifted, scale, summaries), folder):
+    for finish, _ in pool.run(
+        finish_shard, publish.finish_tasks(some, sifted, scale, [summary.part for summary in summaries]), folder
+    ):
         stored += (folder / finish.file).stat().st_size - stand_in.bare_bytes(finish, folder)
-        plain += len(finish.rows) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
+        plain += len(finish.ids) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
     return summaries, stored, plain
 
 

@@ -8,7 +8,7 @@ distance is Dice's: bits set in one alone, divided by the bits set in both toget
 the bits are set, and about 0.5 for words set at random.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,22 +56,34 @@ def near(
     if not ids:
         return []
     numbers = {name: place for place, name in enumerate(sorted(set(splits.values())))} if splits else {}
-    sides = np.array([numbers[splits[name]] if splits else -1 for name in ids], np.int32)
-    laid = lay([fingerprints[name] for name in ids], sides)
+    sides = np.fromiter((numbers[splits[name]] if splits else -1 for name in ids), np.int32, len(ids))
+    laid = lay(fingerprints, ids, sides)
     best: dict[tuple[int, int], float] = {}
     parts = laid.parts()
-    for one, other, distances in run(laid, parts, threshold) if run else (search(laid, p, threshold) for p in parts):
+    answers = (run or _alone)(laid, parts, threshold)
+    del laid  # whoever searches holds it as long as it is needed
+    for one, other, distances in answers:
         for a, b, distance in zip(one.tolist(), other.tolist(), distances.tolist(), strict=True):
             best[a, b] = min(best.get((a, b), 1.0), distance)
     return [Pair(ids[a], ids[b], distance) for (a, b), distance in sorted(best.items())]
 
 
+def _alone(laid: Laid, parts: Sequence[Part], threshold: float) -> Iterator[Found]:
+    """What every part leads to, one after the other."""
+    for part in parts:
+        yield search(laid, part, threshold)
+
+
 def search(laid: Laid, part: Part, threshold: float) -> Found:
     """Pairs that one part of the words leads to, no further apart than the threshold."""
-    one, other, offset = candidates(laid, part)
-    distances = _distances(laid, one, other, offset)
-    found = distances <= threshold
-    return one[found], other[found], distances[found]
+    found: list[Found] = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for sort in laid.sorts(part):
+        one, other, offset = candidates(laid, sort)
+        distances = _distances(laid, one, other, offset)
+        near_by = distances <= threshold
+        found.append((one[near_by], other[near_by], distances[near_by]))
+    one, other, distances = (np.concatenate(column) for column in zip(*found, strict=True))
+    return one, other, distances
 
 
 def _distances(
@@ -81,21 +93,21 @@ def _distances(
     from_a, from_b = np.maximum(0, -offset), np.maximum(0, offset)
     sizes = np.minimum(laid.sizes[a] - from_a, laid.sizes[b] - from_b)
     from_a, from_b = from_a + laid.starts[a], from_b + laid.starts[b]
-    bits_a, bits_b = laid.bits(from_a, sizes), laid.bits(from_b, sizes)
-    whole = np.minimum(laid.bits(laid.starts[a], laid.sizes[a]), laid.bits(laid.starts[b], laid.sizes[b]))
-    enough = np.minimum(bits_a, bits_b) >= np.maximum(LEAST_BITS, LEAST_SHARE * whole)
+    least = np.maximum(LEAST_BITS, LEAST_SHARE * np.minimum(laid.bits[a], laid.bits[b]))
     distances = np.full(a.size, np.inf)
-    kept = np.flatnonzero(enough)
-    kept = kept[np.argsort(sizes[kept], kind="stable")]
+    order = np.argsort(sizes, kind="stable")
     start = 0
-    while start < kept.size:  # those of about one length together
-        length = int(sizes[kept[min(start + COMPARED_AT_ONCE // int(sizes[kept[start]]), kept.size) - 1]])
-        chunk = kept[start : start + max(1, COMPARED_AT_ONCE // length)]
+    while start < order.size:  # those of about one length together
+        length = int(sizes[order[min(start + COMPARED_AT_ONCE // int(sizes[order[start]]), order.size) - 1]])
+        chunk = order[start : start + max(1, COMPARED_AT_ONCE // length)]
         length = int(sizes[chunk[-1]])
-        words = laid.rows(from_a[chunk], length) ^ laid.rows(from_b[chunk], length)
-        words[np.arange(length) >= sizes[chunk, None]] = 0
-        apart = bits_of(words).sum(axis=1, dtype=np.int64)
-        distances[chunk] = apart / (bits_a[chunk] + bits_b[chunk])
+        beyond = np.arange(length) >= sizes[chunk, None]
+        rows = laid.rows(from_a[chunk], length), laid.rows(from_b[chunk], length)
+        for words in rows:
+            words[beyond] = 0
+        bits_a, bits_b, apart = (bits_of(w).sum(axis=1, dtype=np.int64) for w in (*rows, rows[0] ^ rows[1]))
+        enough = np.minimum(bits_a, bits_b) >= least[chunk]
+        distances[chunk[enough]] = apart[enough] / (bits_a + bits_b)[enough]
         start += chunk.size
     return distances
 

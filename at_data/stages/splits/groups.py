@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
@@ -45,6 +43,9 @@ def grouped(recordings: Sequence[Recording], attributes: Sequence[str]) -> Group
     columns = [values_of(recordings, name, "split.by") for name in attributes]
     names, first = columns[0]
     if len(columns) > 1:
+        from scipy.sparse import coo_array  # noqa: PLC0415 - slow to import, and few splits need it
+        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
         offsets = np.cumsum([count] + [len(values) for values, _ in columns])
         ends = np.concatenate([codes + offset for (_, codes), offset in zip(columns, offsets[:-1], strict=True)])
         starts = np.tile(np.arange(count), len(columns))

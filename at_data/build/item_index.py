@@ -1,0 +1,87 @@
+"""`index.parquet`: which item of a dataset lies where, and what it was made of."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float64
+
+from at_data.build.plan import Plan
+from at_data.build.rows import Items
+from at_data.build.sift import Sifted
+
+GROUP = 1 << 20  # rows of a row group of a table, as pyarrow has it: no more of them are held at a time
+
+Make = Callable[[Items], Any]
+"""Values of a column, of some items of one shard."""
+
+
+def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
+    """`index.parquet`: one row per item, in shard order."""
+    shards = [items for items in sifted.items if len(items)]
+    columns = _columns(plan, sifted, shards)
+    schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()])
+    starts = np.cumsum([0, *(len(items) for items in shards)]).tolist()
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start in range(0, max(1, starts[-1]), GROUP):
+            some = [
+                items.only(slice(max(0, start - first), start + GROUP - first))
+                for items, first in zip(shards, starts, strict=False)
+                if first < start + GROUP and first + len(items) > start
+            ]
+            made = {name: _column(some, kind, make) for name, (kind, make) in columns.items() if name != "row"}
+            made["row"] = pa.array(_rows(shards, starts)[start : start + GROUP])
+            writer.write_table(pa.table([made[name] for name in columns], schema), row_group_size=GROUP)
+
+
+def _columns(plan: Plan, sifted: Sifted, shards: Sequence[Items]) -> dict[str, tuple[pa.DataType, Make]]:
+    """Columns by name, with their types; one of nothing but empty places has no type."""
+    text, length_s = pa.string(), plan.manifest.segment.length_s
+    columns: dict[str, tuple[pa.DataType, Make]] = {
+        "id": (text, lambda items: items.ids),
+        "recording": (text, lambda items: [recording.id for recording in items.recordings]),
+        "path": (text, lambda items: [recording.path for recording in items.recordings]),
+        "start_s": (pa.float64(), _starts_s),
+        "stop_s": (pa.float64(), lambda items: _starts_s(items) + length_s),
+        "split": (text, lambda items: [items.task.split] * len(items)),
+        "shard": (text, lambda items: [items.task.file] * len(items)),
+        "row": (pa.int64(), len),
+        "waveform": (text, lambda items: sifted.waveforms.hexed([recording.id for recording in items.recordings])),
+    }
+    known = {name for items in shards for recording in items.recordings for name in recording.attributes}
+    for name in plan.attributes:
+        columns[f"attribute.{name}"] = (text if name in known else pa.null(), _attribute(name))
+    mixed = list(shards[0].rows.mixing) if shards else []
+    for name in mixed:
+        columns[f"noise.{name}"] = (pa.array(shards[0].mixing(name)[:1]).type, _mixing(name))
+    if mixed:
+        columns["noise.waveform"] = (text, lambda items: [sifted.noises[noise] for noise in items.mixing("noise")])
+    return columns
+
+
+def _starts_s(items: Items) -> Float64[np.ndarray, "items"]:
+    begun_s = np.array([recording.start_s or 0.0 for recording in items.recordings], np.float64)
+    return np.asarray(begun_s + items.column("start_s"))
+
+
+def _attribute(name: str) -> Make:
+    return lambda items: [recording.attributes.get(name) for recording in items.recordings]
+
+
+def _mixing(name: str) -> Make:
+    return lambda items: items.mixing(name)
+
+
+def _rows(shards: Sequence[Items], starts: Sequence[int]) -> Any:
+    """Row of every item in its shard."""
+    sizes = [len(items) for items in shards]
+    return np.arange(starts[-1]) - np.repeat(np.array(starts[:-1], np.int64), sizes)
+
+
+def _column(shards: Sequence[Items], kind: pa.DataType, make: Make) -> pa.Array:
+    """One column of some items."""
+    found = [pa.array(make(items), kind) for items in shards]
+    return pa.concat_arrays(found) if found else pa.array([], kind)

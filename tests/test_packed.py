@@ -1,0 +1,71 @@
+"""Packed chunks: unpacked as HDF5 unpacks them, and refused where they are damaged."""
+
+import random
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from at_data import shards
+from at_data.errors import ShardError
+from at_data.shards.packed import Chunks
+
+pytest.importorskip("hdf5plugin")
+SHAPE = (40, 129)
+ITEMS = 12
+
+
+@pytest.fixture(scope="module", params=["zstd", "lz4"])
+def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A shard of items that shrink a little, a great deal, or not at all."""
+    path = tmp_path_factory.mktemp("packed") / "a.h5"
+    values = np.random.default_rng(1).normal(size=(ITEMS, *SHAPE)).astype(np.float16)
+    values[::3, 20:], values[1::3] = 0, np.round(values[1::3])
+    ids, codes = [f"{number}" for number in range(ITEMS)], {"word": np.zeros(ITEMS, np.int64)}
+    compression = request.param
+    shards.write_shard(
+        path, "d", [values], values.shape, codes, ids, ids, target="word", dtype="float16", compression=compression
+    )
+    return path, compression
+
+
+def opened(path: Path, compression: str) -> Chunks:
+    with h5py.File(path) as file:
+        return Chunks(file["x"], path, compression)
+
+
+def test_rows_are_those_that_hdf5_gives(packed: tuple[Path, str]) -> None:
+    chunks = opened(*packed)
+    with h5py.File(packed[0]) as file:
+        for first, stop in [(0, 1), (0, ITEMS), (3, 7), (ITEMS - 1, ITEMS), (5, 5)]:
+            found = chunks.rows(first, stop).reshape(-1, *SHAPE)
+            np.testing.assert_array_equal(found, file["x"][first:stop])
+
+
+def test_a_damaged_chunk_is_refused_or_as_long_as_ever(packed: tuple[Path, str], tmp_path: Path) -> None:
+    whole, dice, refused = packed[0].read_bytes(), random.Random(2), 0
+    chunks = opened(*packed)
+    for number in range(300):
+        damaged = bytearray(whole)
+        item = number % ITEMS
+        begin, size = chunks.offsets[item], chunks.sizes[item]
+        within = 16 if dice.random() < 0.3 else size  # what says how long it is, or any of it
+        for _ in range(dice.choice([1, 2, 8])):
+            damaged[begin + dice.randrange(within)] ^= 1 << dice.randrange(8)
+        path = tmp_path / "damaged.h5"
+        path.write_bytes(damaged)
+        try:
+            assert opened(path, packed[1]).rows(item, item + 1).size == SHAPE[0] * SHAPE[1]
+        except ShardError as error:
+            assert f"chunk {item} of x cannot be unpacked" in str(error)  # noqa: PT017 - either is right
+            refused += 1
+    assert refused > 50
+
+
+def test_a_chunk_that_is_cut_short_is_refused(packed: tuple[Path, str]) -> None:
+    chunks = opened(*packed)
+    for size in (0, 5, 13, 16, 20):
+        chunks.sizes[2] = size
+        with pytest.raises(ShardError, match="chunk 2 of x cannot be unpacked"):
+            chunks.rows(2, 3)

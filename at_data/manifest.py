@@ -17,9 +17,10 @@ from at_data.stages.bias import Bias
 from at_data.stages.noise import EachOf, Mix, OneOf
 from at_data.stages.noise import Task as NoiseTask
 from at_data.stages.quiet import Faint, Quiet
+from at_data.stages.scaling import Scaling
 from at_data.stages.segments import Cut
 from at_data.stages.selection import Balance, Cap, MostFrequent, Undersample, Wish
-from at_data.stages.spectra import Scaling, Stft
+from at_data.stages.spectra import Stft
 from at_data.stages.splits import Folds, Fractions, Imported, Published, Split, kept_whole
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]

@@ -31,6 +31,7 @@ DATA = {
     "at_data.stages.mixtures": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.noise": {"at_data.recordings", "at_data.errors"},
     "at_data.stages.noise_files": {"at_data.recordings", "at_data.seeds", "at_data.errors", "at_data.files"},
+    "at_data.stages.scaling": {"at_data.errors"},
     "at_data.stages.spectra": {"at_data.recordings", "at_data.errors"},
     "at_data.stages.selection": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.splits": {"at_data.stages.splits", "at_data.recordings", "at_data.seeds", "at_data.errors"},
@@ -61,7 +62,7 @@ DATA = {
         "at_data.verify",
     },
     # what padding becomes in a shard is what scaling makes of a magnitude of 0
-    "at_data.shards": {"at_data.errors", "at_data.headers", "at_data.shards", "at_data.stages.spectra"},
+    "at_data.shards": {"at_data.errors", "at_data.headers", "at_data.shards", "at_data.stages.scaling"},
     "at_data.cards": {
         "at_data.errors",
         "at_data.headers",

@@ -10,7 +10,7 @@ from at_data.build.plan import Plan, Task
 from at_data.build.publish import finish_task
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Due:
         return self.make().key
 
 
-def due(plan: Plan, sifted: Sifted, scale: spectra.Scale, parts: Sequence[str]) -> list[Due]:
+def due(plan: Plan, sifted: Sifted, scale: scaling.Scale, parts: Sequence[str]) -> list[Due]:
     """All shards, of parts with these hashes."""
     return [
         Due(task, kept, part, partial(finish_task, plan, sifted, scale, task, kept, part))

@@ -13,7 +13,7 @@ from at_data import seeds, shards
 from at_data.build import stopwatch
 from at_data.build.parts import made_path, part_path
 from at_data.errors import ShardError
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 BLOCK = 4  # items written at a time
 AT_ONCE = 512  # frames scaled at a time: 0.25 MB of float32, what a cache holds
@@ -31,7 +31,7 @@ class Finish:
     columns: dict[str, Int64[np.ndarray, "items"]]
     ids: list[str]
     waveforms: list[str]
-    scale: spectra.Scale
+    scale: scaling.Scale
     digest: str
     target: str
     dtype: str
@@ -103,7 +103,7 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block ..."]
             for place in range(0, used, AT_ONCE):
                 some = raw[place : min(place + AT_ONCE, used)]
                 np.copyto(
-                    real[place : place + len(some)], spectra.scale(some, task.scale, out=some), casting="same_kind"
+                    real[place : place + len(some)], scaling.scale(some, task.scale, out=some), casting="same_kind"
                 )
             block = real[:used] if whole is None else _padded(task, items, real, nothing, whole)
             stopwatch.lap("scale")

@@ -16,31 +16,31 @@ from at_data.build.plan import Plan, Task
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording
-from at_data.stages import bias, spectra
+from at_data.stages import bias, scaling
 
 LIBRARIES = ("h5py", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 
 
-def scale_of(train: Iterable[Items], kind: str) -> spectra.Scale:
+def scale_of(train: Iterable[Items], kind: str) -> scaling.Scale:
     """Scale measured over the training items, summed in their order."""
     if kind == "none":
-        return spectra.Scale(0.0, 1.0)
+        return scaling.Scale(0.0, 1.0)
     count, total, squares = 0, 0.0, 0.0
     for items in train:
         count += int(items.column("count").sum())
         for more, more_squares in zip(items.column("total").tolist(), items.column("squares").tolist(), strict=True):
             total += more
             squares += more_squares
-    return spectra.scale_of(spectra.Sums(count, total, squares))
+    return scaling.scale_of(scaling.Sums(count, total, squares))
 
 
-def finish_tasks(plan: Plan, sifted: Sifted, scale: spectra.Scale, parts: Sequence[str]) -> list[Finish]:
+def finish_tasks(plan: Plan, sifted: Sifted, scale: scaling.Scale, parts: Sequence[str]) -> list[Finish]:
     """What is left to do for every shard, of parts with these hashes."""
     wanted = zip(plan.tasks, sifted.items, parts, strict=True)
     return [finish_task(plan, sifted, scale, task, kept, part) for task, kept, part in wanted]
 
 
-def finish_task(plan: Plan, sifted: Sifted, scale: spectra.Scale, task: Task, kept: Items, part: str) -> Finish:
+def finish_task(plan: Plan, sifted: Sifted, scale: scaling.Scale, task: Task, kept: Items, part: str) -> Finish:
     """What is left to do for one shard."""
     recordings, store = kept.recordings, plan.manifest.store
     return Finish(
@@ -72,7 +72,7 @@ def header(
     plan: Plan,
     sifted: Sifted,
     hashes: Sequence[str],
-    scale: spectra.Scale,
+    scale: scaling.Scale,
     duplicates: Mapping[str, int],
     files: Mapping[str, str],
 ) -> headers.Header:

@@ -17,7 +17,7 @@ from at_data.build.plan import Task
 from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
-from at_data.stages import quiet, segments, spectra
+from at_data.stages import quiet, scaling, segments, spectra
 
 
 def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyType({})) -> int:
@@ -44,7 +44,7 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
                     digest.update(real.data)
                     stopwatch.lap("write the part")
                     size = math.prod(spectra.shape(segment.samples.size, stft, rate_hz))
-                    sums = spectra.measure(real, size - real.size)
+                    sums = scaling.measure(real, size - real.size)
                     rows.append(
                         Row(
                             recording=number,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,6 @@ class Extents:
         return int(self.lengths.sum())
 
 
-def padding(scale: spectra.Scale, dtype: str) -> np.ndarray:
+def padding(scale: scaling.Scale, dtype: str) -> np.ndarray:
     """What a magnitude of 0 is once it is scaled and in the stored type, as an array without axes."""
-    return np.asarray(spectra.scale(np.zeros(1, np.float32), scale).astype(dtype)[0])
+    return np.asarray(scaling.scale(np.zeros(1, np.float32), scale).astype(dtype)[0])

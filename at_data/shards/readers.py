@@ -15,7 +15,7 @@ from at_data.headers import Header
 from at_data.shards.extents import Extents, padding
 from at_data.shards.files import REMEDY, in_one_piece, member, open_file, reading
 from at_data.shards.values import Form, Values
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 UNKNOWN = -1  # code of an attribute a recording does not have
 TEXTS = ("id", "waveform")
@@ -35,7 +35,7 @@ class SplitReader:
         self.name = split
         self.shape = (header.frames, header.bins)
         self.dtype = np.dtype(header.dtype)
-        scale = spectra.Scale(header.scaling.mean, header.scaling.std)
+        scale = scaling.Scale(header.scaling.mean, header.scaling.std)
         self.padding = padding(scale, header.dtype) if header.padding == "implicit" else None
         self._shards = [shard for shard in header.shards if shard.split == split and shard.items]
         self._starts = np.cumsum([0] + [shard.items for shard in self._shards])

@@ -1,7 +1,5 @@
-"""A waveform as STFT magnitudes; their scaling, measured and applied."""
+"""A waveform as STFT magnitudes."""
 
-import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -17,9 +15,6 @@ SHORTEST_WINDOW = 2
 
 AT_ONCE = 256  # frames transformed together: what a cache holds; twice as fast as fifteen seconds in one go
 
-# Share of the mean square that rounding may leave as the variance of a million lots of equal values.
-ROUNDING = 1e-9
-
 # Generalised cosine windows: a0 - (1 - a0) cos.
 COSINES = {"hamming": 0.54, "hann": 0.5}
 
@@ -32,35 +27,6 @@ class Stft(BaseModel):
     window: Literal["hamming", "hann"]
     window_s: float = Field(gt=0, allow_inf_nan=False)
     hop_s: float = Field(gt=0, allow_inf_nan=False)
-
-
-class Scaling(BaseModel):
-    """What is done to the values: `standard` brings the split they are measured on to mean 0 and deviation 1."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    kind: Literal["standard", "none"]
-    measured_on: Literal["train"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Count, sum and sum of squares of values, in double precision; sums of two lots add up."""
-
-    count: int
-    total: float
-    squares: float
-
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """One mean and one population standard deviation for every value of a dataset."""
-
-    mean: float
-    std: float
 
 
 def magnitude(
@@ -205,42 +171,6 @@ def same(one: Stft, other: Stft, sample_rate_hz: int) -> bool:
         _plan(stft.window, stft.window_s, stft.hop_s, sample_rate_hz) for stft in (one, other)
     )
     return (one.window, first.size, first_hop) == (other.window, second.size, second_hop)
-
-
-def measure(values: Float32[np.ndarray, "..."], zeros: int = 0) -> Sums:
-    """Sums of one spectrogram, or of many at once, and of so many `zeros` beside them."""
-    wide = values.astype(np.float64, order="C").reshape(-1)
-    total = float(np.add.reduce(wide))
-    wide *= wide
-    return Sums(wide.size + zeros, total, float(np.add.reduce(wide)))
-
-
-def scale_of(sums: Sums) -> Scale:
-    """Mean and population standard deviation that the sums amount to.
-
-    Raises
-    ------
-    ManifestError
-        There are no values, or they are all the same (a silent dataset): nothing can be scaled by them.
-
-    """
-    count = max(1, sums.count)
-    mean, mean_square = sums.total / count, sums.squares / count
-    variance = mean_square - mean * mean
-    if variance <= ROUNDING * mean_square:
-        came = f"{sums.count} values with a mean of {mean:g} and no spread"
-        todo = "look for silent recordings, or set scaling.kind to none"
-        raise ManifestError("scaling", came, "a training split whose values differ", todo)
-    return Scale(mean, math.sqrt(variance))
-
-
-def scale(
-    values: Float32[np.ndarray, "..."], scale: Scale, out: Float32[np.ndarray, "..."] | None = None
-) -> Float32[np.ndarray, "..."]:
-    """Values less the mean, divided by the deviation, in single precision; `out` may be `values` itself."""
-    scaled: np.ndarray = np.subtract(values, np.float32(scale.mean), out=out)
-    scaled /= np.float32(scale.std)
-    return scaled
 
 
 def _frames(n_samples: int, window: int, hop: int) -> int:

@@ -19,7 +19,7 @@ from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
-from at_data.stages import noise, spectra
+from at_data.stages import noise, scaling
 from at_data.verify import index as indexes
 from at_data.verify import shard
 
@@ -130,8 +130,8 @@ def _differences(
         yield from _mixing(segment.mixing, said, exact=job.exact)
     listed = {shard.file: shard for shard in header.shards}[said["shard"]]
     kept = shard.stored(Path(job.folder), listed, header, said["row"])
-    scale = spectra.Scale(header.scaling.mean, header.scaling.std)
-    now = spectra.scale(values, scale).astype(header.dtype)
+    scale = scaling.Scale(header.scaling.mean, header.scaling.std)
+    now = scaling.scale(values, scale).astype(header.dtype)
     if now.tobytes() == kept.tobytes():
         return
     far = np.abs(now.astype(np.float64) - kept.astype(np.float64))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from at_data.headers import Header
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 # Half a step between neighbouring numbers, relative: what storing a value may change of it.
 ROUNDING = {"float16": 2.0**-11, "float32": 2.0**-24}
@@ -27,7 +27,7 @@ def tolerance(header: Header) -> float:
     return rounding * (1 + rounding) + SMALLEST[header.dtype] + offset * SINGLE + SUMMED * (1 + offset**2)
 
 
-def contradictions(header: Header, kind: str, train: spectra.Sums, lowest: float) -> Iterator[str]:
+def contradictions(header: Header, kind: str, train: scaling.Sums, lowest: float) -> Iterator[str]:
     """Lines where the stored values are not scaled as the header says; `lowest` is the least of all splits."""
     said = header.scaling
     if kind == "none":
@@ -40,12 +40,12 @@ def contradictions(header: Header, kind: str, train: spectra.Sums, lowest: float
     else:
         yield from _off(header, train)
     # a magnitude is 0 or more, and scaling keeps the order: exactly this is the least that can be stored
-    zero = spectra.scale(np.zeros(1, np.float32), spectra.Scale(said.mean, said.std)).astype(header.dtype)
+    zero = scaling.scale(np.zeros(1, np.float32), scaling.Scale(said.mean, said.std)).astype(header.dtype)
     if lowest < float(zero[0]):
         yield f"shards: the least value is {lowest:.7g}, a magnitude of 0 is stored as {float(zero[0]):.7g}"
 
 
-def _off(header: Header, train: spectra.Sums) -> Iterator[str]:
+def _off(header: Header, train: scaling.Sums) -> Iterator[str]:
     count = max(1, train.count)
     mean = train.total / count
     std = math.sqrt(max(0.0, train.squares / count - mean * mean))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from at_data import shards
 from at_data.headers import FORMAT, Header, Shard
-from at_data.stages import spectra
+from at_data.stages import scaling
 from at_data.verify.index import Index, first_difference
 
 BLOCK = 64  # items in memory at a time
@@ -24,7 +24,7 @@ PLACES = ["first", "length", "start"]  # where padding is not stored
 class Measured:
     """Sums of all values of a shard, and the least of them."""
 
-    sums: spectra.Sums = field(default_factory=lambda: spectra.Sums(0, 0.0, 0.0))
+    sums: scaling.Sums = field(default_factory=lambda: scaling.Sums(0, 0.0, 0.0))
     lowest: float = np.inf
 
 
@@ -124,7 +124,7 @@ def _values(reader: shards.SplitReader, measured: Measured) -> Iterator[str]:
     for start in range(0, len(reader), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(reader)))
         block = reader.read(rows, np.empty((len(rows), *reader.shape), np.float32))
-        found = spectra.measure(block)
+        found = scaling.measure(block)
         if not np.isfinite(found.squares):
             bad = ~np.isfinite(block).all(axis=(1, 2))
             yield f"row {start + int(np.argmax(bad))}: holds values that are not finite"

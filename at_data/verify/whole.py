@@ -6,7 +6,7 @@ from at_data import guard, headers
 from at_data.build.tables import NAMES
 from at_data.errors import ShardError
 from at_data.headers import Header
-from at_data.stages import spectra
+from at_data.stages.scaling import Sums
 from at_data.verify import described, files, scaling
 from at_data.verify.examined import Found
 from at_data.verify.inside import look
@@ -72,7 +72,7 @@ def _look(folder: Path, header: Header, kind: str, whole: list[int], found: Foun
     everything = tables + files.size_bytes(folder, [shard.file for shard in header.shards])
     limits = guard.Limits(CALL_S + everything / BYTES_A_SECOND, MEMORY_BYTES + OF_TABLES * tables)
     jobs: list[tuple[str, int | None]] = [(str(folder), None), *((str(folder), number) for number in whole)]
-    train, lowest, before = spectra.Sums(0, 0.0, 0.0), float("inf"), len(found.problems)
+    train, lowest, before = Sums(0, 0.0, 0.0), float("inf"), len(found.problems)
     for job, answer in zip(jobs, guard.each(look, jobs, limits), strict=True):
         if isinstance(answer, guard.Ended):
             where = "tables" if job[1] is None else header.shards[job[1]].file
@@ -88,6 +88,6 @@ def _look(folder: Path, header: Header, kind: str, whole: list[int], found: Foun
         else:
             lowest = min(lowest, answer["lowest"])
             if header.shards[job[1]].split == "train":
-                train += spectra.Sums(*answer["sums"])
+                train += Sums(*answer["sums"])
     if len(whole) == len(header.shards) and len(found.problems) == before:
         found.tell(scaling.contradictions(header, kind, train, lowest))

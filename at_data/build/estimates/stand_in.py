@@ -17,7 +17,7 @@ from at_data.build.plan import Plan, Task
 from at_data.build.rows import Items, Rows
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording, samples_in
-from at_data.stages import leaks, noise, segments, spectra
+from at_data.stages import leaks, noise, scaling, segments
 
 ROWS = 20_000  # items that stand in for a larger plan's
 HASH_BYTES = 16
@@ -57,7 +57,7 @@ def weigh(made: Plan, lengths: Lengths, by_task: Mapping[int, int]) -> Weight:
         sources.write(folder / "sources.csv", _contents(some, sifted).items())
         duplicates = tables.write_duplicates(folder / "duplicates.csv", some, sifted)
         files = dict.fromkeys(tables.NAMES, "0" * 64)
-        header = publish.header(some, sifted, hashes, spectra.Scale(0.0, 1.0), duplicates, files)
+        header = publish.header(some, sifted, hashes, scaling.Scale(0.0, 1.0), duplicates, files)
         (folder / "README.md").write_text(cards.card(header, proof), encoding="utf-8")
         headers.write(folder, header)
         weights = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
@@ -203,7 +203,7 @@ def _shard_bytes(folder: Path, some: Plan, sifted: Sifted, made: Plan, by_task: 
         return 0
     one = replace(some, tasks=(some.tasks[full],) * 2)
     pair = replace(sifted, items=[kept, kept.only(slice(1))])
-    finish = publish.finish_tasks(one, pair, spectra.Scale(0.0, 1.0), ["", ""])
+    finish = publish.finish_tasks(one, pair, scaling.Scale(0.0, 1.0), ["", ""])
     sizes = [bare_bytes(task, folder) for task in finish]
     each = (sizes[0] - sizes[1]) / max(1, len(kept) - 1)
     return round(sum(sizes[1] + each * max(0, by_task[task.number] - 1) for task in made.tasks))

@@ -20,7 +20,7 @@ from at_data.build.pool import Pool
 from at_data.build.rows import Items, Rows
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording
-from at_data.stages import spectra
+from at_data.stages import scaling
 
 SAMPLE = 64  # recordings tried
 SMALLER = 256  # where the size is to be told: padding and silence take many recordings to be met as often
@@ -95,7 +95,7 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     waveforms = {name: found for summary in summaries for name, found in summary.waveforms.items()}
     sifted = Sifted(items, Hashes.of(waveforms), Words.of({}), noises={}, near=[], left_out=[])
     measured = any(len(kept) for kept in items)
-    scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else spectra.Scale(0.0, 1.0)
+    scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else scaling.Scale(0.0, 1.0)
     stored = plain = 0
     for finish, _ in pool.run(
         finish_shard, publish.finish_tasks(some, sifted, scale, [summary.part for summary in summaries]), folder

@@ -41,7 +41,7 @@ class Stream(soundfile.SoundFile):
 class Opened:
     """The file that was decoded last: kept open, as the next stretch may lie in it too. Closed when left.
 
-    Only where samples do not depend on what was decoded before them.
+    It is opened anew for every stretch where samples depend on what was decoded before them.
     """
 
     def __init__(self) -> None:
@@ -57,11 +57,14 @@ class Opened:
 
     def close(self) -> None:
         """Let the file go."""
-        if self._sound is not None:
-            self._sound.close()
-        if self._file is not None:
-            os.close(self._file)
+        sound, file = self._sound, self._file
         self._path = self._sound = self._file = None
+        try:
+            if sound is not None:
+                sound.close()
+        finally:
+            if file is not None:
+                os.close(file)
 
     def sound(self, path: Path, where: str) -> Stream:
         """The file, open and of a kind that is read here; AudioError or the library's own error where it is not."""

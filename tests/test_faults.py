@@ -174,20 +174,18 @@ def below(path: str, folder: Path) -> str | None:
     return None
 
 
-def test_what_says_that_others_are_whole_was_forced_to_disk_before_it_got_its_name(
-    traced: tuple[Path, list[dict[str, Any]]],
-) -> None:
-    """Parts and shards are not: they are known by their hashes until the last one is there."""
+def test_what_gets_a_final_name_was_forced_to_disk_before(traced: tuple[Path, list[dict[str, Any]]]) -> None:
     folder, trace = traced
     forced: dict[int, list[int]] = {}
     checked = set()
     for event in trace:
         if event["what"] == "fsync":
             forced[event["inode"]] = event["state"]
-        elif event["what"] == "replace" and not below(event["to"], folder).startswith(("parts/", "shards/")):
+        elif event["what"] == "replace" and not below(event["to"], folder).startswith("parts/"):
             assert forced.get(event["inode"]) == event["state"], event
             checked.add(below(event["to"], folder))
-    assert checked == {"plan.json", "dataset.json"}
+    shard_files = {path.relative_to(folder).as_posix() for path in folder.glob("shards/*")}
+    assert checked == {"plan.json", "dataset.json", *shard_files}
 
 
 def test_everything_is_on_disk_before_the_folder_has_its_name_and_the_name_after(

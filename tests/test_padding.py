@@ -134,6 +134,33 @@ def test_trimmed_frames_are_those_of_a_slow_search(item: np.ndarray) -> None:
     assert spectra.trimmed(item) == (range(heard[0], heard[-1] + 1) if heard else range(0))
 
 
+@pytest.mark.parametrize("silent", [range(9), range(20), range(11, 20)])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_shards_whose_first_items_are_silent_hold_the_sound_of_the_others(
+    silent: range, compression: str, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """Of what is silent there is nothing to write, wherever it stands."""
+    dice = np.random.default_rng(4)
+    lines = ["path,split,word,speaker"]
+    for number in range(60):
+        samples = dice.normal(0, 0.2, RATE_HZ // 4).astype(np.float32) * (number % 20 not in silent)
+        soundfile.write(tmp_path / f"{number:02d}.wav", samples, RATE_HZ, subtype="FLOAT")
+        part = ("train", "valid", "test")[number // 20]
+        lines.append(f"{number:02d}.wav,{part},{('no', 'yes')[number % 2]},{part}{number % 3}")
+    (tmp_path / "recordings.csv").write_text("\n".join(lines) + "\n")
+    changes: dict[str, Any] = {"store": {"compression": compression, "recordings_per_shard": 7}}
+    if silent == range(20):
+        changes["scaling"] = {"kind": "none", "measured_on": "train"}
+    stored, implicit = (
+        shards.open_dataset(build(made(settings, padding, changes), tmp_path, tmp_path / "out").folder)
+        for padding in ("stored", "implicit")
+    )
+    for split in stored.splits:
+        one, other = (dataset.split(split) for dataset in (stored, implicit))
+        assert one.read(np.arange(len(one))).tobytes() == other.read(np.arange(len(one))).tobytes()
+    assert verify.verify(implicit.folder) == []
+
+
 def equal(ours: Any, theirs: Any) -> bool:
     return all(a.ids == b.ids and torch.equal(a.values, b.values) for a, b in zip(ours, theirs, strict=True))
 

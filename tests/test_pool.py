@@ -26,6 +26,22 @@ from at_data.build.pool import Pool
 from at_data.errors import ShardError
 from at_data.verify import verify
 
+
+def as_known(_: object) -> tuple[str | None, bool]:
+    """Threads that a worker's libraries may have, and whether Ctrl-C is kept from it."""
+    return os.environ.get("OMP_NUM_THREADS"), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_workers_copied_from_a_new_server_know_what_the_others_knew() -> None:
+    """The process they are copied from may be killed by anybody."""
+    for _ in range(2):
+        with Pool(1) as pool:
+            assert [found for _, found in pool.run(as_known, [1])] == [("1", True)]
+            os.kill(multiprocessing.forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+            time.sleep(0.2)
+            assert [found for _, found in Pool(1).run(as_known, [1])] == [("1", True)]
+
+
 QUICK = Limits(cpu_s=0.3, clock_s=1.0)
 CRASHED = {
     "SIGSEGV": "crashed (signal 11: segmentation fault)",

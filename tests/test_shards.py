@@ -160,3 +160,16 @@ def test_unknown_splits_and_attributes_list_the_known(dataset: Path) -> None:
         opened.split("dev")
     with pytest.raises(ShardError, match="speaker, take, word"):
         opened.split("train").codes("mood")
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("rows", [2, 3, 5, 9])
+def test_blocks_of_another_number_of_items_are_no_shard(tmp_path: Path, rows: int, compression: str) -> None:
+    """Blocks of two and one of the rest, where the shard is to hold four."""
+    values, ids = np.ones((rows, 3, 2), np.float32), [f"{number}" for number in range(4)]
+    blocks = [values[at : at + 2] for at in range(0, rows, 2)]
+    with pytest.raises((ValueError, TypeError)):
+        shards.write_shard(
+            tmp_path / "a.h5", "d", blocks, (4, 3, 2), {"word": np.zeros(4)}, ids, ids,
+            target="word", dtype="float32", compression=compression,
+        )  # fmt: skip

@@ -53,10 +53,7 @@ class Finish:
 
 
 def finish_shard(task: Finish, folder: Path) -> str:
-    """SHA-256 of the shard, scaled and renamed; its part file is removed.
-
-    It is not forced to disk: all shards are, once, when the last one is there. What a crash tears has another hash.
-    """
+    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
     final = folder / task.file
     partial = final.with_suffix(".h5.partial")
     part = part_path(folder, task.number)

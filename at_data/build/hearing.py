@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import numpy as np
-from jaxtyping import Float32, UInt32
+from jaxtyping import Float32
 
 from at_data.build import kinds, stopwatch
+from at_data.build.compact import Fingerprint
 from at_data.build.plan import Task
 from at_data.build.sources import Contents, taken
 from at_data.errors import AudioError
@@ -15,8 +16,6 @@ from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
-
-Fingerprint = UInt32[np.ndarray, "_"]
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def unusable(task: Task, folder: Path) -> str | None:
     except FileNotFoundError:
         return "not built yet"
     except (OSError, ValueError, KeyError, TypeError):
-        return "its summary is torn"
+        return "its summary is torn, or of another version"
     changed = sources.difference(summary.sources, roots(task))
     if changed:
         return changed

@@ -34,12 +34,6 @@ def scale_of(train: Iterable[Items], kind: str) -> scaling.Scale:
     return scaling.scale_of(scaling.Sums(count, total, squares))
 
 
-def finish_tasks(plan: Plan, sifted: Sifted, scale: scaling.Scale, parts: Sequence[str]) -> list[Finish]:
-    """What is left to do for every shard, of parts with these hashes."""
-    wanted = zip(plan.tasks, sifted.items, parts, strict=True)
-    return [finish_task(plan, sifted, scale, task, kept, part) for task, kept, part in wanted]
-
-
 def finish_task(plan: Plan, sifted: Sifted, scale: scaling.Scale, task: Task, kept: Items, part: str) -> Finish:
     """What is left to do for one shard."""
     recordings, store = kept.recordings, plan.manifest.store

@@ -9,10 +9,10 @@ from typing import Literal
 
 import xxhash
 
+from at_data.build.compact import HASH_BYTES
 from at_data.errors import CorpusError, ShardError
 from at_data.files import blocks
 
-HASH_BYTES = 16
 ABSENT = -1  # bytes of a file that is not there
 COLUMNS = ("source", "path", "bytes", "xxh3_128")
 

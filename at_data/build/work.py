@@ -4,20 +4,56 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 import xxhash
 from jaxtyping import Float
 
 from at_data.build import journal, kinds, stopwatch
-from at_data.build.hearing import Fingerprint, Notes, hear
+from at_data.build.compact import Fingerprint
+from at_data.build.hearing import Notes, hear
 from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.errors import AudioError
+from at_data.manifest import Manifest
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
 from at_data.stages import quiet, scaling, segments, spectra
+
+
+class _Part:
+    """A part file while it is written, its hash so far, and the rows of its items."""
+
+    def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
+        self.file, self.manifest = file, manifest
+        self.digest = xxhash.xxh3_128()
+        self.rows: list[Row] = []
+        self.place = 0
+
+    def add(self, number: int, segment: Segment, first: int, values: Float[np.ndarray, "heard bins"]) -> None:
+        """Write the real frames of an item of a recording, and note it."""
+        rate_hz = self.manifest.audio.sample_rate_hz
+        kept = spectra.trimmed(values)
+        real = values[kept.start : kept.stop]
+        self.file.write(real.data)
+        self.digest.update(real.data)
+        stopwatch.lap("write the part")
+        size = math.prod(spectra.shape(segment.samples.size, self.manifest.stft, rate_hz))
+        sums = scaling.measure(real, size - real.size)
+        row = Row(
+            recording=number,
+            segment=segment.index,
+            start_s=segment.start / rate_hz,
+            place=self.place,
+            real=(first + kept.start if kept else 0, len(kept)),
+            sums=(sums.count, sums.total, sums.squares),
+            mixing=None if segment.mixing is None else record(segment.mixing),
+        )
+        self.rows.append(row)
+        self.place += len(kept)
+        stopwatch.lap("measure")
 
 
 def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyType({})) -> int:
@@ -25,12 +61,9 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
 
     Recordings at the places in `skip` are left out unread, as what they did to an earlier worker says.
     """
-    rows: list[Row] = []
-    place = 0
     notes = Notes()
-    stft, rate_hz = task.manifest.stft, task.manifest.audio.sample_rate_hz
-    digest = xxhash.xxh3_128()
     with part_path(folder, task.number).open("wb") as file, Opened() as opened:
+        part = _Part(file, task.manifest)
         for number, recording in enumerate(task.recordings):
             journal.note(number)
             try:
@@ -38,36 +71,17 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
                     hear(task, recording, notes, opened, skip.get(number))
                     continue
                 for segment, first, values in items(task, recording, notes, opened, skip.get(number)):
-                    kept = spectra.trimmed(values)
-                    real = values[kept.start : kept.stop]
-                    file.write(real.data)
-                    digest.update(real.data)
-                    stopwatch.lap("write the part")
-                    size = math.prod(spectra.shape(segment.samples.size, stft, rate_hz))
-                    sums = scaling.measure(real, size - real.size)
-                    rows.append(
-                        Row(
-                            recording=number,
-                            segment=segment.index,
-                            start_s=segment.start / rate_hz,
-                            place=place,
-                            real=(first + kept.start if kept else 0, len(kept)),
-                            sums=(sums.count, sums.total, sums.squares),
-                            mixing=None if segment.mixing is None else record(segment.mixing),
-                        )
-                    )
-                    place += len(kept)
-                    stopwatch.lap("measure")
+                    part.add(number, segment, first, values)
             except AudioError as error:
                 notes.lose(recording.id, recording, error)
     summary = Summary(
-        rows=rows,
+        rows=part.rows,
         waveforms=notes.waveforms,
         left_out=notes.left_out,
         sources=notes.sources,
         noises=notes.noises,
         fingerprints={item: len(words) for item, words in notes.fingerprints.items()},
-        part=digest.hexdigest(),
+        part=part.digest.hexdigest(),
         words=_write_words(words_path(folder, task.number), notes.fingerprints.values()),
     )
     write_summary(folder, task.number, summary)

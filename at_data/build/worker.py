@@ -82,6 +82,7 @@ class Worker:
                     ) from error
 
     def _start(self, hold: int | None) -> None:
+        forks.start()  # nothing, or anew: as workers know it
         context = multiprocessing.get_context(forks.METHOD)
         self.connection, theirs = context.Pipe()
         kept = None if hold is None else Kept(hold)

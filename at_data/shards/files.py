@@ -68,11 +68,20 @@ def plugin() -> Any:
     return hdf5plugin
 
 
+def unpacker() -> Any:
+    """The package that unpacks lz4; ShardError where it is not installed."""
+    try:
+        import lz4.block  # noqa: PLC0415 - optional extra
+    except ImportError as error:
+        raise needs("lz4") from error
+    return lz4.block
+
+
 def needs(package: str) -> ShardError:
-    """The error of a compressed shard without the package for it."""
+    """The error of a compressed shard without a package for it."""
     return ShardError(
         "store.compression",
-        f"zstd or lz4 without the package {package}",
+        f"a compression without the package {package}",
         f"{package} installed",
         "pip install 'anti-transfer[compress]'",
     )
@@ -82,3 +91,5 @@ def check_compression(compression: str) -> None:
     """Nothing, or ShardError where a compression needs a package that is not installed."""
     if compression != "none":
         plugin()
+    if compression == "lz4":
+        unpacker()

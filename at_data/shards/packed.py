@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Int64, Num, UInt8
 
 from at_data.errors import ShardError
-from at_data.shards.files import BROKEN, REMEDY, needs
+from at_data.shards.files import BROKEN, REMEDY, unpacker
 from at_data.shards.writing import chunk
 
 Unpack = Callable[[UInt8[np.ndarray, "packed"], int], Any]
@@ -87,10 +87,7 @@ def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chun
 
 def _lz4() -> Unpack:
     """What unpacks a chunk as HDF5's filter 32004 packs it; ShardError where the package for it is not installed."""
-    try:
-        from lz4.block import LZ4BlockError, decompress  # noqa: PLC0415 - optional extra
-    except ImportError as error:
-        raise needs("lz4") from error
+    codec = unpacker()
 
     def unpack(packed: np.ndarray, size: int) -> Any:
         whole, most = LZ4_HEADER.unpack_from(packed.data)
@@ -103,8 +100,8 @@ def _lz4() -> Unpack:
             block = packed[place + LZ4_BLOCK.size : place + LZ4_BLOCK.size + held]
             expected = min(most, left)
             try:  # what does not shrink is not packed
-                pieces.append(block if held == expected else decompress(block, uncompressed_size=expected))
-            except LZ4BlockError as error:
+                pieces.append(block if held == expected else codec.decompress(block, uncompressed_size=expected))
+            except codec.LZ4BlockError as error:
                 raise ValueError(str(error)) from error
             if len(pieces[-1]) != expected:
                 raise ValueError(f"{len(pieces[-1])} bytes in a block of {expected}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jaxtyping import Float, Num
 
 from at_data.headers import FORMAT
 from at_data.shards.extents import Extents
-from at_data.shards.files import plugin, sha256
+from at_data.shards.files import plugin
 
 # A compressed shard of real frames is cut into chunks of about this size: an item of half a second fills one. Larger
 # ones would be unpacked whole for each item of a random batch.
@@ -22,7 +23,7 @@ CHUNK_BYTES = 1 << 14
 def write_shard(
     path: Path,
     header_digest: str,
-    blocks: Iterable[Float[np.ndarray, "..."]],
+    blocks: Iterable[Float[np.ndarray, "..."]] | None,
     shape: tuple[int, int, int],
     columns: Mapping[str, Num[np.ndarray, "items"]],
     ids: Sequence[str],
@@ -37,8 +38,10 @@ def write_shard(
 
     Blocks are whole items (block x frames x bins) or, where `real` says which frames those are, real frames
     (block x bins), as many as `real` counts; then `start`, `first` and `length` say where they belong. A block may lie
-    in the memory of the one before. The caller forces the file to disk and renames it. The bytes depend on the
-    arguments alone.
+    in the memory of the one before; None leaves the values out, for a shard that is only weighed. The file is forced to
+    disk; the caller renames it. The bytes depend on the arguments alone.
+
+    ValueError where the blocks do not hold as many rows as they should.
     """
     # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
     with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
@@ -55,28 +58,37 @@ def write_shard(
                 file.create_dataset(name, data=places, track_times=False)
         whole = shape if real is None else (real.frames, shape[2])
         x = file.create_dataset("x", whole, dtype, track_times=False, **_filters(compression, whole, dtype))
-        wanted, row = iter(blocks), 0
+        wanted, row = iter(blocks or ()), 0
         for block in wanted:
             x[row : row + len(block)] = block
             row += len(block)
-            if compression == "none":
+            if compression == "none" and row:
                 break  # there is room for all of it now
         place = x.id.get_offset()
-    if place is None:  # in chunks, or nothing
-        return sha256(path)
-    return _append(path, place + row * math.prod(whole[1:]) * np.dtype(dtype).itemsize, wanted, dtype)
+    begin = None if place is None else place + row * math.prod(whole[1:]) * np.dtype(dtype).itemsize
+    digest, more = _append(path, begin, wanted, dtype)
+    if blocks is not None and row + more != whole[0]:
+        raise ValueError(f"{path}: {row + more} rows came, {whole[0]} were expected")
+    return digest
 
 
-def _append(path: Path, place: int, blocks: Iterable[Float[np.ndarray, "..."]], dtype: str) -> str:
-    """SHA-256 of a file once blocks are written into it one after the other from a place on; each is hashed with it."""
+def _append(path: Path, begin: int | None, blocks: Iterable[Float[np.ndarray, "..."]], dtype: str) -> tuple[str, int]:
+    """SHA-256 of a file that is forced to disk, and how many rows of blocks were written into it from a place on.
+
+    No place is none: HDF5 has written all there is, in chunks, or there is nothing.
+    """
+    rows = 0
     with path.open("rb+") as file:
-        digest = hashlib.sha256(file.read(place))
+        digest = hashlib.sha256(file.read(-1 if begin is None else begin))
         for block in blocks:
             values = np.ascontiguousarray(block, dtype).data
             file.write(values)
             digest.update(values)
+            rows += len(block)
         digest.update(file.read())
-    return digest.hexdigest()
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest(), rows
 
 
 def chunk(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:

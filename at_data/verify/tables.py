@@ -51,11 +51,13 @@ class Heard:
     def fingerprints(self) -> Words:
         """Fingerprints by recording, whose bytes are whole words."""
         numbers = {item: number for number, item in enumerate(self.recordings)}
+        there = np.zeros(len(self.recordings), bool)
+        there[list(numbers.values())] = True
         sizes = self.sizes // 4
         data = self.words.buffers()[2]
         held = np.frombuffer(data, "<u4", int(sizes.sum())) if data is not None else np.zeros(0, "<u4")
         words = held.astype(np.uint32, copy=False)
-        return Words(numbers, np.ones(len(numbers), bool), words, np.cumsum(sizes) - sizes, sizes.astype(np.int32))
+        return Words(numbers, there, words, np.cumsum(sizes) - sizes, sizes.astype(np.int32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def needed(made: Plan, by_task: Mapping[int, int], data_bytes: int, workers: int
     """Most bytes that a build takes beyond what `folder` holds of it already.
 
     All parts are written before the first shard, and each goes when its shard is there; so the disk holds most when
-    the first shards are made, or, where a shard is larger than its part, when the last are.
+    the first shards are made, or, where a shard is larger than its part, when the last are. A part that is not written
+    yet counts as if no item had any padding.
     """
     values = made.shape[0] * made.shape[1]
     missing = grown = in_hand = 0
@@ -87,6 +88,8 @@ def needed(made: Plan, by_task: Mapping[int, int], data_bytes: int, workers: int
             continue
         part, shard = 4 * values * by_task[task.number], item_bytes(made) * by_task[task.number]
         held = _size(parts.part_path(folder, task.number)) if folder else 0
+        if folder and parts.summary_path(folder, task.number).is_file():
+            part = held
         missing += max(0, part - held)
         grown += max(0, shard - part)
         in_hand = max(in_hand, shard)

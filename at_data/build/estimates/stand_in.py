@@ -9,7 +9,8 @@ import numpy as np
 
 from at_data import cards, headers, shards
 from at_data.build import hearing, item_index, kinds, publish, sources, tables
-from at_data.build.compact import Hashes, Words
+from at_data.build.compact import HASH_BYTES, Hashes, Words
+from at_data.build.due import due
 from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.finish import Finish, row_order
 from at_data.build.parts import Row, record
@@ -20,7 +21,6 @@ from at_data.recordings import Recording, samples_in
 from at_data.stages import leaks, noise, scaling, segments
 
 ROWS = 20_000  # items that stand in for a larger plan's
-HASH_BYTES = 16
 COMPRESSED = 0.65  # of random words are left of real ones: 0.45 to 0.87 in five corpora
 UNREADABLE = {"kind": kinds.BAD, "reason": "cannot be decoded; expected an undamaged audio file", "todo": "restore it"}
 BY_ROW = ("fingerprints.parquet", "index.parquet", "sources.csv", "splits.csv")  # the others grow with other things
@@ -203,8 +203,7 @@ def _shard_bytes(folder: Path, some: Plan, sifted: Sifted, made: Plan, by_task: 
         return 0
     one = replace(some, tasks=(some.tasks[full],) * 2)
     pair = replace(sifted, items=[kept, kept.only(slice(1))])
-    finish = publish.finish_tasks(one, pair, scaling.Scale(0.0, 1.0), ["", ""])
-    sizes = [bare_bytes(task, folder) for task in finish]
+    sizes = [bare_bytes(each.make(), folder) for each in due(one, pair, scaling.Scale(0.0, 1.0), ["", ""])]
     each = (sizes[0] - sizes[1]) / max(1, len(kept) - 1)
     return round(sum(sizes[1] + each * max(0, by_task[task.number] - 1) for task in made.tasks))
 
@@ -216,7 +215,7 @@ def bare_bytes(task: Finish, folder: Path) -> int:
     kind = {"target": task.target, "dtype": task.dtype, "compression": task.compression}
     none = np.zeros(len(task.ids), np.int64)
     real = shards.Extents(none, none) if task.padding == "implicit" else None
-    shards.write_shard(path, task.digest, [], shape, task.columns, task.ids, task.waveforms, real=real, **kind)
+    shards.write_shard(path, task.digest, None, shape, task.columns, task.ids, task.waveforms, real=real, **kind)
     size = path.stat().st_size
     path.unlink()
     return size

@@ -12,6 +12,7 @@ import numpy as np
 
 from at_data.build import kinds, parts, publish, work
 from at_data.build.compact import Hashes, Words
+from at_data.build.due import due
 from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
 from at_data.build.finish import finish_shard
@@ -97,11 +98,11 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     measured = any(len(kept) for kept in items)
     scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else scaling.Scale(0.0, 1.0)
     stored = plain = 0
-    for finish, _ in pool.run(
-        finish_shard, publish.finish_tasks(some, sifted, scale, [summary.part for summary in summaries]), folder
-    ):
-        stored += (folder / finish.file).stat().st_size - stand_in.bare_bytes(finish, folder)
-        plain += len(finish.ids) * finish.shape[0] * finish.shape[1] * np.dtype(finish.dtype).itemsize
+    each = made.shape[0] * made.shape[1] * np.dtype(made.manifest.store.dtype).itemsize
+    wanted = due(some, sifted, scale, [summary.part for summary in summaries])
+    for task, _ in pool.run(finish_shard, wanted, folder):
+        stored += (folder / task.file).stat().st_size - stand_in.bare_bytes(task.make(), folder)
+        plain += len(task) * each
     return summaries, stored, plain
 
 

@@ -134,7 +134,7 @@ def test_trimmed_frames_are_those_of_a_slow_search(item: np.ndarray) -> None:
     assert spectra.trimmed(item) == (range(heard[0], heard[-1] + 1) if heard else range(0))
 
 
-@pytest.mark.parametrize("silent", [range(9), range(20), range(11, 20)])
+@pytest.mark.parametrize("silent", [range(17), range(1, 19), range(20)])
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 def test_shards_whose_first_items_are_silent_hold_the_sound_of_the_others(
     silent: range, compression: str, tmp_path: Path, settings: dict[str, Any]

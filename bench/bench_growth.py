@@ -57,9 +57,9 @@ def slope(taken: dict[float, float]) -> float:
     return math.log(after / before) / math.log(many / few)
 
 
-def by_items(*, full: bool) -> Curve:
-    """Microseconds for an item of each step; prints the table."""
-    curve: Curve = {}
+def by_items(*, full: bool) -> dict[str, Curve]:
+    """Microseconds for a recording, an item or a run of each step; prints the tables."""
+    curves: dict[str, Curve] = {}
     for kind, usual in SIZES.items():
         sizes = (*usual, *MORE[kind]) if full else usual
         found = {items: steps(kind, items) for items in sizes}
@@ -72,23 +72,24 @@ def by_items(*, full: bool) -> Curve:
             cells = "".join(f"{1e6 * taken[items] / items:>12.2f}" for items in sizes)
             told = "  <- steeper than linear" if power > STEEP and taken[sizes[-1]] > 0.1 else ""
             print(f"{name:<28}{cells}   {power:>8.2f}   {memory}{told}", flush=True)
-            curve[name] = {items: 1e6 * taken[items] / items for items in sizes}
+            line = {items: 1e6 * taken[items] / items for items in sizes}
+            curves.setdefault(f"{OF[kind]}s", {})[name] = line
         highest = [max(memory for _, memory in found[items].values()) for items in sizes]
         each = (highest[-1] - highest[-2]) * 2**20 / (sizes[-1] - sizes[-2])
         print(f"bytes a {OF[kind]} between the last two, of the highest peaks: {each:,.0f}")
-    return curve
+    return curves
 
 
-def of_a_build(flag: str, values: tuple[int, ...], items: int) -> Curve:
+def of_a_build(flag: str, values: tuple[int, ...], items: int) -> dict[str, Curve]:
     """Microseconds for an item of a build, its checking and its opening, against one of the settings."""
     curve: Curve = {}
     for value in values:
         for name, (took_s, _) in steps("built", items, flag, value).items():
             curve.setdefault(name, {})[value] = 1e6 * took_s / items
-    return tell(f"{items:,} items, us an item by {flag.strip('-')}", curve)
+    return {flag.strip("-"): tell(f"{items:,} items, us an item by {flag.strip('-')}", curve)}
 
 
-def by_batch() -> Curve:
+def by_batch() -> dict[str, Curve]:
     """Microseconds for an item that is read in random order, by the size of a batch."""
     items = SIZES["built"][-1]
     steps("built", items)
@@ -102,10 +103,10 @@ def by_batch() -> Curve:
             count = sum(len(batch.ids) for batch in epoch_batches(train, size, 1, turn + 1, device))
             taken.append(1e6 * (time.process_time() - began) / count)
         curve["read in batches"][size] = statistics.median(taken)
-    return tell("us an item by batch size", curve)
+    return {"batch size": tell("us an item by batch size", curve)}
 
 
-def by_layer() -> Curve:
+def by_layer() -> dict[str, Curve]:
     """Steps with anti-transfer to plain steps, by the layer compared."""
     device = torch.device("cpu")
     timer = functools.partial(timed, device=device, clock=CLOCKS["process"])
@@ -115,7 +116,7 @@ def by_layer() -> Curve:
         base, anti, cached, _ = with_penalty(0.125, layer, device, WORK)
         for line, text in zip(curve.values(), show(base, [anti, cached], 5, timer), strict=True):
             line[int(layer.removeprefix("conv"))] = float(text.split()[0])
-    return tell("step to a plain step, by layer (width 1/8)", curve)
+    return {"layer": tell("step to a plain step, by layer (width 1/8)", curve)}
 
 
 def tell(title: str, curve: Curve) -> Curve:
@@ -131,14 +132,20 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
     """All curves in one picture."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - needed here only
 
-    figure = Figure(figsize=(4.5 * len(curves), 4.5), layout="constrained")
-    for axis, (title, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        for name, line in curve.items():
-            axis.plot(list(line), list(line.values()), marker="o", markersize=3, label=name)
-        axis.set(xlabel=title, ylabel="step / plain step" if title == "layer" else "microseconds an item")
+    columns = min(4, len(curves))
+    figure = Figure(figsize=(4.2 * columns, 6 * -(-len(curves) // columns)), layout="constrained")
+    axes = figure.subplots(-(-len(curves) // columns), columns, squeeze=False).ravel()
+    for axis, (title, curve) in zip(axes, curves.items(), strict=False):
+        for number, (name, line) in enumerate(curve.items()):
+            style = ("-", "--", ":")[number // 10]  # colours begin anew after ten
+            axis.plot(list(line), list(line.values()), linestyle=style, marker="o", markersize=3, label=name)
+        of = title if title.rstrip("s") in OF.values() else "items"
+        axis.set(xlabel=title, ylabel="step / plain step" if title == "layer" else f"microseconds, one of the {of}")
         if title != "layer":
             axis.set(xscale="log", yscale="log")
-        axis.legend(fontsize=6)
+        axis.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    for axis in axes[len(curves) :]:
+        axis.set_visible(False)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
@@ -157,7 +164,7 @@ def main() -> None:
         "batch": by_batch,
         "layer": by_layer,
     }
-    curves = {name: way() for name, way in ways.items() if name in arguments.only}
+    curves = {title: curve for name, way in ways.items() if name in arguments.only for title, curve in way().items()}
     if arguments.figure:
         draw(curves, arguments.figure)
     shutil.rmtree(WORK, ignore_errors=True)

@@ -19,7 +19,7 @@ METHOD: Final = "forkserver"
 WORKERS_KNOW = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONSAFEPATH"), "1"
 )
-# glibc hands large arrays back to the system and asks for them anew, item after item: a tenth of the time of long files
+# glibc hands large arrays back to the system and asks for them anew, item after item
 WORKERS_KNOW |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 PRELOADED = ["at_data.build.work", "scipy.fft"]
 

@@ -60,7 +60,8 @@ def write(name: str, values: np.ndarray, store: Store) -> Path:
     for number in range(total):
         items = values[number * store.per_shard : (number + 1) * store.per_shard]
         sounding = [spectra.trimmed(item) for item in items]
-        real = shards.Extents.of(sounding) if store.padding == "implicit" else None
+        places = np.array([(frames.start, len(frames)) for frames in sounding])
+        real = shards.Extents(*places.T) if store.padding == "implicit" else None
         ids = [f"{number}/{row}" for row in range(len(items))]
         file = f"shards/train-{number:05d}-of-{total:05d}.h5"
         sha256 = shards.write_shard(

@@ -61,7 +61,7 @@ def dataset(
         if header.get("padding") == "implicit":
             values[:, :SILENT] = 0
             sounding = [spectra.trimmed(item) for item in values]
-            real = shards.Extents.of(sounding)
+            real = shards.Extents(*np.array([(frames.start, len(frames)) for frames in sounding]).T)
             values = np.concatenate([item[frames] for item, frames in zip(values, sounding, strict=True)])
         values = (values - scaling[0]) / scaling[1]
         path = folder / "shards" / f"{split}-00000-of-00001.h5"

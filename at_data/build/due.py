@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from at_data.build.finish import Finish
@@ -20,10 +19,12 @@ class Due:
     A worker to which it is sent gets the Finish.
     """
 
+    plan: Plan
+    sifted: Sifted
+    scale: scaling.Scale
     task: Task
     kept: Items
     part: str
-    make: Callable[[], Finish]
 
     def __len__(self) -> int:
         """Items of the shard."""
@@ -31,6 +32,10 @@ class Due:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _itself, (self.make(),)
+
+    def make(self) -> Finish:
+        """What it stands for."""
+        return finish_task(self.plan, self.sifted, self.scale, self.task, self.kept, self.part)
 
     @property
     def number(self) -> int:
@@ -51,7 +56,7 @@ class Due:
 def due(plan: Plan, sifted: Sifted, scale: scaling.Scale, parts: Sequence[str]) -> list[Due]:
     """All shards, of parts with these hashes."""
     return [
-        Due(task, kept, part, partial(finish_task, plan, sifted, scale, task, kept, part))
+        Due(plan, sifted, scale, task, kept, part)
         for task, kept, part in zip(plan.tasks, sifted.items, parts, strict=True)
     ]
 

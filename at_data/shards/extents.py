@@ -1,6 +1,5 @@
 """Where in an item its real frames lie: what is left without the frames of zeros before and after them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,6 @@ class Extents:
 
     starts: Int64[np.ndarray, "items"]
     lengths: Int64[np.ndarray, "items"]
-
-    @classmethod
-    def of(cls, real: Iterable[range]) -> "Extents":
-        """Extents of items of which these frames are real."""
-        places = [(frames.start, len(frames)) for frames in real]
-        starts, lengths = np.array(places, np.int64).reshape(-1, 2).T.copy()
-        return cls(starts, lengths)
 
     @property
     def firsts(self) -> Int64[np.ndarray, "items"]:

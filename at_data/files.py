@@ -5,6 +5,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+# Written at once: for larger pieces Linux looks for larger stretches of free memory, which a virtual machine may have
+# given back to its host. There a megabyte in one piece takes up to ten times as long as in pieces.
+WRITTEN_BYTES = 1 << 16
 
 
 def blocks(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
@@ -22,6 +27,13 @@ def blocks(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
             yield block
     finally:
         os.close(handle)
+
+
+def write_pieces(file: BinaryIO, data: memoryview) -> None:
+    """Write contiguous data into an open file, some at a time."""
+    held = data.cast("B") if data.nbytes else data
+    for first in range(0, held.nbytes, WRITTEN_BYTES):
+        file.write(held[first : first + WRITTEN_BYTES])
 
 
 def write_whole(path: Path, text: str) -> None:

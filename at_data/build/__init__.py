@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -138,9 +139,11 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
     stopwatch.lap("measure the scale")
-    hashes = _finish_shards(folder, finish, there, pool, progress)
-    stopwatch.lap("wait for the shards")
-    duplicates = _write_tables(folder, made, sifted, lines, said.files)
+    with ThreadPoolExecutor(1) as beside:  # this process waits for its workers otherwise
+        written = beside.submit(_write_tables, folder, made, sifted, lines, said.files)
+        hashes = _finish_shards(folder, finish, there, pool, progress)
+        stopwatch.lap("wait for the shards")
+        duplicates = written.result()
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
     header = publish.header(made, sifted, hashes, scale, duplicates, files)
     stopwatch.lap("write the tables")

@@ -17,6 +17,7 @@ from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.errors import AudioError
+from at_data.files import write_pieces
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
@@ -37,7 +38,7 @@ class _Part:
         rate_hz = self.manifest.audio.sample_rate_hz
         kept = spectra.trimmed(values)
         real = values[kept.start : kept.stop]
-        self.file.write(real.data)
+        write_pieces(self.file, real.data)
         self.digest.update(real.data)
         stopwatch.lap("write the part")
         size = math.prod(spectra.shape(segment.samples.size, self.manifest.stft, rate_hz))

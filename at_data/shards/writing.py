@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Num
 
+from at_data.files import write_pieces
 from at_data.headers import FORMAT
 from at_data.shards.extents import Extents
 from at_data.shards.files import plugin
@@ -82,7 +83,7 @@ def _append(path: Path, begin: int | None, blocks: Iterable[Float[np.ndarray, ".
         digest = hashlib.sha256(file.read(-1 if begin is None else begin))
         for block in blocks:
             values = np.ascontiguousarray(block, dtype).data
-            file.write(values)
+            write_pieces(file, values)
             digest.update(values)
             rows += len(block)
         digest.update(file.read())

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,17 +24,24 @@ def blocks(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "a folder, pipe or device", str(path))
         # each read sets that much memory aside: for a short file that costs more than to read it
-        while block := os.read(handle, min(block_bytes, status.st_size + 1)):
+        wanted, left = min(block_bytes, status.st_size + 1), status.st_size
+        while block := os.read(handle, wanted):
             yield block
+            left -= len(block)
+            if left <= 0 and len(block) < wanted:
+                break  # this was its end
     finally:
         os.close(handle)
 
 
-def write_pieces(file: BinaryIO, data: memoryview) -> None:
-    """Write contiguous data into an open file, some at a time."""
+def write_pieces(file: BinaryIO, place: int, data: memoryview) -> None:
+    """Write contiguous data into a file that stands at a place, and was opened with a buffer of WRITTEN_BYTES.
+
+    What reaches the system are whole pieces that lie at whole multiples of their size.
+    """
     held = data.cast("B") if data.nbytes else data
-    for first in range(0, held.nbytes, WRITTEN_BYTES):
-        file.write(held[first : first + WRITTEN_BYTES])
+    cuts = range(WRITTEN_BYTES - place % WRITTEN_BYTES, held.nbytes, WRITTEN_BYTES)
+    file.writelines(held[first:last] for first, last in pairwise((0, *cuts, held.nbytes)))
 
 
 def write_whole(path: Path, text: str) -> None:

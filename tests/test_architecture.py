@@ -62,7 +62,13 @@ DATA = {
         "at_data.verify",
     },
     # what padding becomes in a shard is what scaling makes of a magnitude of 0
-    "at_data.shards": {"at_data.errors", "at_data.headers", "at_data.shards", "at_data.stages.scaling"},
+    "at_data.shards": {
+        "at_data.errors",
+        "at_data.files",
+        "at_data.headers",
+        "at_data.shards",
+        "at_data.stages.scaling",
+    },
     "at_data.cards": {
         "at_data.errors",
         "at_data.headers",

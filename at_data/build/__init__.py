@@ -11,7 +11,7 @@ from at_data import cards, headers, shards
 from at_data.build import alike, due, earlier, item_index, kinds, proof, publish, sources, stopwatch, tables, told, work
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
-from at_data.build.finish import finish_shard
+from at_data.build.finish import finish_shard, give_name
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
@@ -23,6 +23,7 @@ from at_data.manifest import Manifest
 from at_data.stages import leaks
 
 PARTIAL = ".partial"  # ends the name of the folder a build works in
+BESIDE = 4  # threads that write tables and force shards to disk, while this process waits for its workers
 
 Progress = Callable[[str, int, int, int], None]
 """Called with the phase, what is done of it, all of it (recordings read, items scaled), and how many were bad."""
@@ -139,9 +140,9 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
     stopwatch.lap("measure the scale")
-    with ThreadPoolExecutor(1) as beside:  # this process waits for its workers otherwise
+    with ThreadPoolExecutor(BESIDE) as beside:
         written = beside.submit(_write_tables, folder, made, sifted, lines, said.files)
-        hashes = _finish_shards(folder, finish, there, pool, progress)
+        hashes = _finish_shards(folder, finish, there, pool, progress, beside)
         stopwatch.lap("wait for the shards")
         duplicates = written.result()
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
@@ -167,16 +168,26 @@ def _build_parts(folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, 
 
 
 def _finish_shards(
-    folder: Path, tasks: Sequence[due.Due], there: dict[int, str], pool: Pool, progress: Progress
+    folder: Path,
+    tasks: Sequence[due.Due],
+    there: dict[int, str],
+    pool: Pool,
+    progress: Progress,
+    beside: ThreadPoolExecutor,
 ) -> list[str]:
+    """SHA-256 of every shard, once all are on disk under their names."""
     total = sum(len(task) for task in tasks)
     hashes = dict(there)
+    named = []
     done = sum(len(task) for task in tasks if task.number in hashes)
     progress("scale", done, total, 0)
     for task, digest in pool.run(finish_shard, [task for task in tasks if task.number not in hashes], folder):
         hashes[task.number] = digest
+        named.append(beside.submit(give_name, folder, task.file, task.number))
         done += len(task)
         progress("scale", done, total, 0)
+    for name in named:
+        name.result()
     return [hashes[task.number] for task in tasks]
 
 

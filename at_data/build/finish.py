@@ -13,10 +13,10 @@ from at_data import seeds, shards
 from at_data.build import stopwatch
 from at_data.build.parts import made_path, part_path
 from at_data.errors import ShardError
+from at_data.files import force
 from at_data.stages import scaling
 
-BLOCK = 4  # items written at a time
-AT_ONCE = 512  # frames scaled at a time: 0.25 MB of float32, what a cache holds
+AT_ONCE = 512  # frames read, scaled and written at a time: 0.25 MB of float32, what a cache holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,11 @@ class Finish:
 
 
 def finish_shard(task: Finish, folder: Path) -> str:
-    """SHA-256 of the shard, scaled, forced to disk and renamed; its part file is removed."""
-    final = folder / task.file
-    partial = final.with_suffix(".h5.partial")
-    part = part_path(folder, task.number)
+    """SHA-256 of the shard, scaled and written; `give_name` completes it."""
     digest = shards.write_shard(
-        partial,
+        _partial(folder / task.file),
         task.digest,
-        _scaled(task, part),
+        _scaled(task, part_path(folder, task.number)),
         (len(task.ids), *task.shape),
         task.columns,
         task.ids,
@@ -70,12 +67,21 @@ def finish_shard(task: Finish, folder: Path) -> str:
         compression=task.compression,
         real=task.real if task.padding == "implicit" else None,
     )
-    stopwatch.lap("write the shard")
     # before the shard has its name: one that lacks its key, or has another, is made again
     made_path(folder, task.number).write_text(f"{task.key} {digest}", encoding="ascii")
-    partial.replace(final)
-    part.unlink()
+    stopwatch.lap("write the shard")
     return digest
+
+
+def give_name(folder: Path, file: str, number: int) -> None:
+    """Force the shard of a task to disk and rename it; its part file is removed. No worker need wait for the disk."""
+    force(_partial(folder / file))
+    _partial(folder / file).replace(folder / file)
+    part_path(folder, number).unlink()
+
+
+def _partial(final: Path) -> Path:
+    return final.with_suffix(".h5.partial")
 
 
 def row_order(seed: int, file: str, rows: int) -> Int64[np.ndarray, "rows"]:
@@ -89,35 +95,41 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block ..."]
     All blocks lie in the same memory: that of the one before is gone.
     """
     frames, bins = task.shape
-    raw = np.empty((BLOCK * frames, bins), np.float32)
-    real = np.empty(raw.shape, task.dtype)
-    whole = None if task.padding == "implicit" else np.empty((BLOCK, frames, bins), task.dtype)
+    size = max(1, AT_ONCE // frames)
+    real = np.empty((size * frames, bins), task.dtype)
+    whole = None if task.padding == "implicit" else np.empty((size, frames, bins), task.dtype)
     nothing = shards.padding(task.scale, task.dtype)
     with part.open("rb", buffering=0) as file:
-        for first in range(0, len(task.places), BLOCK):
-            items = range(first, min(first + BLOCK, len(task.places)))
-            used = _read(task, items, file, raw)
-            for place in range(0, used, AT_ONCE):
-                some = raw[place : min(place + AT_ONCE, used)]
-                np.copyto(
-                    real[place : place + len(some)], scaling.scale(some, task.scale, out=some), casting="same_kind"
-                )
+        for first in range(0, len(task.places), size):
+            items = range(first, min(first + size, len(task.places)))
+            used = 0
+            for some in _read(task, items, file):
+                np.copyto(real[used : used + len(some)], scaling.scale(some, task.scale, out=some), casting="same_kind")
+                used += len(some)
             block = real[:used] if whole is None else _padded(task, items, real, nothing, whole)
             stopwatch.lap("scale")
             yield block
             stopwatch.lap("write the shard")
 
 
-def _read(task: Finish, items: range, file: FileIO, into: Float32[np.ndarray, "frames bins"]) -> int:
-    """How many frames of items are in the part: they are read, one item's after the other's."""
+def _read(task: Finish, items: range, file: FileIO) -> Iterator[Float32[np.ndarray, "frames bins"]]:
+    """The frames of items that are in the part, one item's after the other's, some at a time in the same memory."""
+    into = np.empty((AT_ONCE, task.shape[1]), np.float32)
     used = 0
     for item in items:
-        values = into[used : used + int(task.real.lengths[item])]
-        file.seek(int(task.places[item]) * task.shape[1] * values.itemsize)
-        if len(values) and file.readinto(values.data) != values.nbytes:
-            raise ShardError(file.name, "cut short", "a whole part", "run the same command again to carry on")
-        used += len(values)
-    return used
+        file.seek(int(task.places[item]) * task.shape[1] * into.itemsize)
+        left = int(task.real.lengths[item])
+        while left:
+            if used == AT_ONCE:
+                yield into
+                used = 0
+            values = into[used : used + left]
+            if file.readinto(values.data) != values.nbytes:
+                raise ShardError(file.name, "cut short", "a whole part", "run the same command again to carry on")
+            used += len(values)
+            left -= len(values)
+    if used:
+        yield into[:used]
 
 
 def _padded(

@@ -17,7 +17,7 @@ from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.errors import AudioError
-from at_data.files import write_pieces
+from at_data.files import WRITTEN_BYTES, write_pieces
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
@@ -38,7 +38,7 @@ class _Part:
         rate_hz = self.manifest.audio.sample_rate_hz
         kept = spectra.trimmed(values)
         real = values[kept.start : kept.stop]
-        write_pieces(self.file, real.data)
+        write_pieces(self.file, self.place * real.shape[1] * real.itemsize, real.data)
         self.digest.update(real.data)
         stopwatch.lap("write the part")
         size = math.prod(spectra.shape(segment.samples.size, self.manifest.stft, rate_hz))
@@ -63,7 +63,7 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
     Recordings at the places in `skip` are left out unread, as what they did to an earlier worker says.
     """
     notes = Notes()
-    with part_path(folder, task.number).open("wb") as file, Opened() as opened:
+    with part_path(folder, task.number).open("wb", WRITTEN_BYTES) as file, Opened() as opened:
         part = _Part(file, task.manifest)
         for number, recording in enumerate(task.recordings):
             journal.note(number)

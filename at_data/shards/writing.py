@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Num
 
-from at_data.files import write_pieces
+from at_data.files import WRITTEN_BYTES, write_pieces
 from at_data.headers import FORMAT
 from at_data.shards.extents import Extents
 from at_data.shards.files import plugin
@@ -39,8 +38,8 @@ def write_shard(
 
     Blocks are whole items (block x frames x bins) or, where `real` says which frames those are, real frames
     (block x bins), as many as `real` counts; then `start`, `first` and `length` say where they belong. A block may lie
-    in the memory of the one before; None leaves the values out, for a shard that is only weighed. The file is forced to
-    disk; the caller renames it. The bytes depend on the arguments alone.
+    in the memory of the one before; None leaves the values out, for a shard that is only weighed. The caller forces the
+    file to disk and renames it. The bytes depend on the arguments alone.
 
     ValueError where the blocks do not hold as many rows as they should.
     """
@@ -74,21 +73,21 @@ def write_shard(
 
 
 def _append(path: Path, begin: int | None, blocks: Iterable[Float[np.ndarray, "..."]], dtype: str) -> tuple[str, int]:
-    """SHA-256 of a file that is forced to disk, and how many rows of blocks were written into it from a place on.
+    """SHA-256 of a file, and how many rows of blocks were written into it from a place on.
 
     No place is none: HDF5 has written all there is, in chunks, or there is nothing.
     """
     rows = 0
-    with path.open("rb+") as file:
-        digest = hashlib.sha256(file.read(-1 if begin is None else begin))
+    with path.open("rb+", WRITTEN_BYTES) as file:
+        before = file.read(-1 if begin is None else begin)
+        digest, place = hashlib.sha256(before), len(before)
         for block in blocks:
             values = np.ascontiguousarray(block, dtype).data
-            write_pieces(file, values)
+            write_pieces(file, place, values)
+            place += values.nbytes
             digest.update(values)
             rows += len(block)
         digest.update(file.read())
-        file.flush()
-        os.fsync(file.fileno())
     return digest.hexdigest(), rows
 
 

@@ -46,9 +46,10 @@ def fingerprint(spectra: Spectra, frames: int, bin_hz: float) -> UInt32[np.ndarr
     loudest = energies.max()
     if not 0 < loudest < np.inf:
         return np.zeros(0, np.uint32)
-    smooth = energies[:, : 1 - SMOOTHED].copy()
-    for shift in range(1, SMOOTHED):
-        smooth += energies[:, shift : energies.shape[1] - SMOOTHED + 1 + shift]
+    last = energies.shape[1] - SMOOTHED + 1
+    smooth = energies[:, :last] + energies[:, 1 : last + 1]
+    for shift in range(2, SMOOTHED):
+        smooth += energies[:, shift : shift + last]
     steps = smooth[:, :, :-1] - smooth[:, :, 1:]
     grown = steps[:, LAG:] - steps[:, :-LAG] > SMOOTHED * LEAST_CHANGE * loudest
     words = np.packbits(grown.reshape(-1, BANDS - 1), axis=1, bitorder="little").view("<u4")[:, 0]

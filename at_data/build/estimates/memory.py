@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from at_data.build.estimates.lengths import Lengths
-from at_data.build.finish import BLOCK
+from at_data.build.finish import AT_ONCE
 from at_data.build.hearing import WHOLE_S, heard_in, same_frames
 from at_data.build.mixing import NOISE_BYTES
 from at_data.build.plan import Plan
@@ -50,7 +50,7 @@ def memory(made: Plan, items: int, largest_items: int, lengths: Lengths) -> Memo
     if settings.noise != "none":
         noise_bytes = NOISE_BYTES + 4 * samples_in(settings.segment.length_s, settings.audio.sample_rate_hz) * 4
     reading = lengths.decode_bytes + framed_bytes + item_bytes + noise_bytes
-    writing = largest_items * item_bytes + 3 * BLOCK * item_bytes
+    writing = largest_items * item_bytes + 3 * max(item_bytes, 4 * AT_ONCE * made.shape[1])
     recordings = sum(len(task.recordings) for task in (*made.tasks, *made.watched))
     comparing = min(COMPARING_BYTES, COMPARED_BYTES * recordings) + LAID_BYTES * recordings
     mixing_bytes = 0 if settings.noise == "none" else MIXING_BYTES

@@ -15,7 +15,7 @@ from at_data.build.compact import Hashes, Words
 from at_data.build.due import due
 from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
-from at_data.build.finish import finish_shard
+from at_data.build.finish import finish_shard, give_name
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
 from at_data.build.rows import Items, Rows
@@ -101,6 +101,7 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     each = made.shape[0] * made.shape[1] * np.dtype(made.manifest.store.dtype).itemsize
     wanted = due(some, sifted, scale, [summary.part for summary in summaries])
     for task, _ in pool.run(finish_shard, wanted, folder):
+        give_name(folder, task.file, task.number)
         stored += (folder / task.file).stat().st_size - stand_in.bare_bytes(task.make(), folder)
         plain += len(task) * each
     return summaries, stored, plain

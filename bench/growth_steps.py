@@ -133,6 +133,18 @@ def made_up(made: Plan, folder: Path) -> None:
         parts.write_summary(folder, task.number, summary)
 
 
+def floors(names: list[str], steps: Steps) -> None:
+    """What bare Python and numpy take to sort names, to look each up, and to gather numbers from random places."""
+    dice = np.random.default_rng(3)
+    mixed = [names[place] for place in dice.permutation(len(names)).tolist()]
+    known = {name: number for number, name in enumerate(names)}
+    words = dice.integers(0, 1 << 32, FINGERPRINT * len(names), np.uint32)
+    places = dice.integers(0, words.size, words.size)
+    steps("floor: sort names", lambda: sorted(mixed))
+    steps("floor: look names up", lambda: [known[name] for name in mixed])
+    steps("floor: gather words", lambda: words[places])
+
+
 def parent(items: int, folder: Path) -> Steps:
     """All that one process does for a build of so many items."""
     source, steps = listed(folder / "corpus", items, stretches=False), Steps()
@@ -140,6 +152,7 @@ def parent(items: int, folder: Path) -> Steps:
         (folder / name).mkdir(exist_ok=True)
     made = steps("plan", lambda: plan(settings(256, 1.0), source))
     with unswept():
+        floors([recording.id for recording in made.recordings], steps)
         made_up(made, folder)
         said = steps("read summaries", lambda: told.told(folder, made))
         steps("near-duplicates (all cores)", lambda: duplicates.near(said.words, made.places))

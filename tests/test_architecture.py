@@ -279,7 +279,7 @@ ONLY = {
     "soundfile": {"at_data.sound_files", "at_data.stages.audio", "at_data.synth", "at_data.build"},
     "soxr": {"at_data.stages.audio"},
     "hdf5plugin": {"at_data.shards"},
-    "lz4": {"at_data.shards.files"},
+    "cramjam": {"at_data.shards.files"},
     "pyarrow": {"at_data.shards.packed", "at_data.build", "at_data.verify"},
     "captum": {"at_train.explain"},
     "requests": {"at_data.fetch.download"},

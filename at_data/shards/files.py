@@ -71,10 +71,10 @@ def plugin() -> Any:
 def unpacker() -> Any:
     """The package that unpacks lz4; ShardError where it is not installed."""
     try:
-        import lz4.block  # noqa: PLC0415 - optional extra
+        import cramjam  # noqa: PLC0415 - optional extra
     except ImportError as error:
-        raise needs("lz4") from error
-    return lz4.block
+        raise needs("cramjam") from error
+    return cramjam
 
 
 def needs(package: str) -> ShardError:

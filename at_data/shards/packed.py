@@ -13,8 +13,8 @@ from at_data.errors import ShardError
 from at_data.shards.files import BROKEN, REMEDY, unpacker
 from at_data.shards.writing import chunk
 
-Unpack = Callable[[UInt8[np.ndarray, "packed"], int], Any]
-"""Bytes of a packed chunk, which are to be so many and never more; ValueError or the like where it is none."""
+Unpack = Callable[[UInt8[np.ndarray, "packed"], UInt8[np.ndarray, "plain"]], None]
+"""A packed chunk, and where its bytes are wanted; ValueError or the like where it is none, or not of so many."""
 
 LZ4_HEADER, LZ4_BLOCK = struct.Struct(">QI"), struct.Struct(">I")  # bytes of a chunk, of a block; of a packed block
 
@@ -28,22 +28,25 @@ class Chunks:
         self.path, self.dtype = path, x.dtype
         self.rows_a_chunk = x.chunks[0]
         self.values_a_row = int(np.prod(x.shape[1:]))
-        self.chunk_bytes = self.rows_a_chunk * self.values_a_row * x.dtype.itemsize
         self.offsets, self.sizes = (column.tolist() for column in _table(x))
         self.file: UInt8[np.ndarray, "bytes"] = np.asarray(np.memmap(path, np.uint8, "r"))
         if self.offsets and max(map(sum, zip(self.offsets, self.sizes, strict=True))) > self.file.size:
             raise ValueError("x reaches over the end of the file")
-        self.unpack: Unpack = _lz4() if compression == "lz4" else pa.Codec("zstd").decompress
+        self.unpack: Unpack = _lz4() if compression == "lz4" else _zstd()
 
-    def rows(self, first: int, stop: int) -> Num[np.ndarray, "values"]:
-        """Values of rows first to stop, in a row; ShardError where they cannot be unpacked."""
+    def copy(self, first: int, stop: int, out: Num[np.ndarray, "values"]) -> None:
+        """Write the values of rows first to stop into `out`, in a row; ShardError where they cannot be unpacked."""
         size, row = self.rows_a_chunk, self.values_a_row
-        if size == 1 and stop == first + 1:
-            return self._unpacked(first)
-        pieces = [self._unpacked(number) for number in range(first // size, -(-stop // size))] if stop > first else []
-        together = np.concatenate(pieces) if pieces else np.empty(0, self.dtype)
-        begin = first // size * size
-        return together[(first - begin) * row : (stop - begin) * row]
+        for number in range(first // size, -(-stop // size) if stop > first else first // size):
+            begin = number * size
+            here = range(max(first, begin), min(stop, begin + size))
+            wanted = out[(here.start - first) * row : (here.stop - first) * row]
+            if len(here) == size and out.dtype == self.dtype:
+                self._unpack(number, wanted)
+                continue
+            whole = np.empty(size * row, self.dtype)
+            self._unpack(number, whole)
+            wanted[:] = whole[(here.start - begin) * row : (here.stop - begin) * row]
 
     def places(self, first: int, stop: int) -> tuple[int, int]:
         """Bytes of the file in which rows first to stop lie, or about so: chunks lie there as they were written."""
@@ -52,17 +55,13 @@ class Chunks:
         begin, last = (place // self.rows_a_chunk for place in (first, stop - 1))
         return self.offsets[begin], self.offsets[last] + self.sizes[last]
 
-    def _unpacked(self, number: int) -> Num[np.ndarray, "values"]:
-        packed = self.file[self.offsets[number] : self.offsets[number] + self.sizes[number]]
+    def _unpack(self, number: int, into: Num[np.ndarray, "values"]) -> None:
+        begin = self.offsets[number]
         try:
-            plain = self.unpack(packed, self.chunk_bytes)
-            if len(plain) != self.chunk_bytes:
-                raise ValueError(f"{len(plain)} bytes in a chunk of {self.chunk_bytes}")
-            values: np.ndarray = np.frombuffer(plain, self.dtype)
+            self.unpack(self.file[begin : begin + self.sizes[number]], into.view(np.uint8))
         except (*BROKEN, struct.error) as error:
             came = f"chunk {number} of x cannot be unpacked ({str(error)[:200]})"
             raise ShardError(self.path, came, "a whole shard", REMEDY) from error
-        return values
 
 
 def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chunks"]]:
@@ -85,27 +84,41 @@ def _table(x: Any) -> tuple[Int64[np.ndarray, "chunks"], Int64[np.ndarray, "chun
     return places[:, 0], places[:, 1]
 
 
+def _zstd() -> Unpack:
+    """What unpacks a chunk as HDF5's filter 32015 packs it."""
+    codec = pa.Codec("zstd")
+
+    def unpack(packed: np.ndarray, into: np.ndarray) -> None:
+        plain = np.frombuffer(codec.decompress(packed, into.size), np.uint8)
+        if plain.size != into.size:
+            raise ValueError(f"{plain.size} bytes in a chunk of {into.size}")
+        into[:] = plain
+
+    return unpack
+
+
 def _lz4() -> Unpack:
     """What unpacks a chunk as HDF5's filter 32004 packs it; ShardError where the package for it is not installed."""
-    codec = unpacker()
+    cramjam = unpacker()
 
-    def unpack(packed: np.ndarray, size: int) -> Any:
+    def unpack(packed: np.ndarray, into: np.ndarray) -> None:
         whole, most = LZ4_HEADER.unpack_from(packed.data)
-        if whole != size or not most:
-            raise ValueError(f"{whole} bytes in blocks of {most} in a chunk of {size}")
-        pieces: list[Any] = []
-        place, left = LZ4_HEADER.size, size
-        while left:
+        if whole != into.size or not most:
+            raise ValueError(f"{whole} bytes in blocks of {most} in a chunk of {into.size}")
+        place = LZ4_HEADER.size
+        for begin in range(0, into.size, most):
             (held,) = LZ4_BLOCK.unpack_from(packed.data, place)
-            block = packed[place + LZ4_BLOCK.size : place + LZ4_BLOCK.size + held]
-            expected = min(most, left)
-            try:  # what does not shrink is not packed
-                pieces.append(block if held == expected else codec.decompress(block, uncompressed_size=expected))
-            except codec.LZ4BlockError as error:
+            place += LZ4_BLOCK.size
+            block, wanted = packed[place : place + held], into[begin : begin + most]
+            place += held
+            if held == wanted.size:  # what does not shrink is not packed
+                wanted[:] = block
+                continue
+            try:
+                found = cramjam.lz4.decompress_block_into(block, wanted)
+            except cramjam.DecompressionError as error:
                 raise ValueError(str(error)) from error
-            if len(pieces[-1]) != expected:
-                raise ValueError(f"{len(pieces[-1])} bytes in a block of {expected}")
-            place, left = place + LZ4_BLOCK.size + held, left - expected
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if found != wanted.size:
+                raise ValueError(f"{found} bytes in a block of {wanted.size}")
 
     return unpack

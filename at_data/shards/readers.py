@@ -113,7 +113,7 @@ class SplitReader:
         stops = (np.cumsum(lengths) * self.shape[1]).tolist()
         for shard, row, stop in zip(which, inside, stops, strict=True):
             values = opened[shard]
-            flat[start:stop] = values.rows(values.bounds[row], values.bounds[row + 1])
+            values.copy(values.bounds[row], values.bounds[row + 1], flat[start:stop])
             start = stop
         return out
 

@@ -13,8 +13,8 @@ from at_data.shards.extents import Extents
 from at_data.shards.files import in_one_piece, member, open_file, reading
 from at_data.shards.packed import Chunks
 
-# Rows first to stop of `x`, in a row: a view, or a copy just unpacked.
-Rows = Callable[[int, int], Num[np.ndarray, "values"]]
+# Writes rows first to stop of `x`, in a row, into memory for as many.
+Copy = Callable[[int, int, Num[np.ndarray, "values"]], None]
 # Bytes of the file, begin and end, in which rows first to stop lie, or about so.
 Places = Callable[[int, int], tuple[int, int]]
 
@@ -45,33 +45,38 @@ class Values:
             x = member(file, "x")
             if x.shape != shape or x.dtype != form.dtype:
                 raise ValueError(f"x of shape {x.shape} and type {x.dtype}, expected {shape} of {form.dtype}")
-            self.rows, self.in_file = self._read(x)
-            self.items = (
-                self.rows(0, form.items).reshape(form.items, -1)
-                if form.compression == "none" and self.real is None
-                else None
-            )
+            self.items: Num[np.ndarray, "items values"] | None = None
+            self.copy, self.in_file = self._read(x)
         # plain numbers: one of numpy's costs more than half an item
         self.bounds = range(form.items + 1) if self.real is None else [*self.real.firsts.tolist(), self.real.frames]
         self.starts = [] if self.real is None else (self.real.starts * form.shape[1]).tolist()
 
-    def _read(self, x: Any) -> tuple[Rows, Places]:
+    def _read(self, x: Any) -> tuple[Copy, Places]:
         """How rows of x are had: HDF5 says where they are, and takes no part in reading them."""
-        if self.form.compression == "none" or not x.size:
-            return _mapped(x, self.path)
-        chunks = Chunks(x, self.path, self.form.compression)
-        return chunks.rows, chunks.places
+        if self.form.compression != "none" and x.size:
+            chunks = Chunks(x, self.path, self.form.compression)
+            return chunks.copy, chunks.places
+        flat, offset = _mapped(x, self.path)
+        if self.real is None:
+            self.items = flat.reshape(self.form.items, -1)
+        values = x.size // max(1, x.shape[0])
+
+        def copy(first: int, stop: int, out: Num[np.ndarray, "values"]) -> None:
+            out[:] = flat[first * values : stop * values]
+
+        row_bytes = values * x.dtype.itemsize
+        return copy, lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes)
 
     def fill(self, row: int, out: Num[np.ndarray, "values"]) -> None:
         """One item, as a row of values, and padding where it has none of its own."""
-        values = self.rows(self.bounds[row], self.bounds[row + 1])
+        first, last = self.bounds[row], self.bounds[row + 1]
         if self.real is None:
-            out[:] = values
+            self.copy(first, last, out)
             return
         start = self.starts[row]
-        stop = start + values.size
+        stop = start + (last - first) * self.form.shape[1]
         out[:start] = self.form.padding
-        out[start:stop] = values
+        self.copy(first, last, out[start:stop])
         out[stop:] = self.form.padding
 
     def ask_for(self, start: int, stop: int) -> None:
@@ -99,19 +104,12 @@ def _extents(file: Any, form: Form) -> Extents:
     return real
 
 
-def _mapped(x: Any, path: Path) -> tuple[Rows, Places]:
-    """Views of the file itself, and where its rows lie."""
+def _mapped(x: Any, path: Path) -> tuple[Num[np.ndarray, "values"], int]:
+    """View of the file itself, and where in it that lies."""
     if not x.size:
-        nothing = np.empty(0, x.dtype)
-        return lambda _first, _stop: nothing, lambda _first, _stop: (0, 0)
+        return np.empty(0, x.dtype), 0
     offset = x.id.get_offset()
     if offset is None:
         raise ValueError(f"{x.name} is in pieces")
     # np.asarray: a plain view; indexing a memmap object costs more than copying the item
-    flat = np.asarray(np.memmap(path, x.dtype, "r", offset, (x.size,)))
-    values = x.size // x.shape[0]
-    row_bytes = values * x.dtype.itemsize
-    return (
-        lambda first, stop: flat[first * values : stop * values],
-        lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes),
-    )
+    return np.asarray(np.memmap(path, x.dtype, "r", offset, (x.size,))), offset

@@ -5,8 +5,8 @@
 `mapped`: batches of random items out of uncompressed shards, beside two floors that move the same number of bytes out
 of an array in memory: one copy a batch from a random place, and one copy an item from a random place each.
 `packed`: random words (of some 0.4 s, or the wav files of `--words`) in items of 1 s out of compressed shards, beside
-the codec alone, which unpacks the same chunks out of memory one by one, in the same random order and in that of the
-file, and h5py reading them in order, 64 at a time.
+the codec alone, which unpacks the same chunks out of memory one by one in the same order, and h5py reading them in that
+of the file, 64 at a time.
 `padding`: the same words in items of 4 s, stored whole and as real frames.
 `cold`: one epoch out of files that the page cache does not hold, in a random order and by runs.
 `peers`: the same items through other libraries with two workers (`bench/peers/read_peers.py`).
@@ -129,19 +129,18 @@ def packed(folder: Path | None, batch: int) -> None:
         chunks = [file["x"].id.read_direct_chunk((row, 0, 0))[1] for file in files for row in range(len(file["x"]))]
         unpack = _codec(compression, values[0].nbytes)
         ways = {
-            "the codec, chunks in order": lambda c=chunks, u=unpack: [u(chunk) for chunk in c] and None,
-            "the codec, random chunks": lambda c=chunks, u=unpack: [u(c[item]) for item in every] and None,
+            "the codec alone": lambda chunks=chunks, unpack=unpack: [unpack(chunks[item]) for item in every] and None,
             "h5py, slices in order": in_order,
             "h5py, random items": by_index,
         }
         taken = in_turns(ways | {"reader, random items": lambda r=reader, o=out: [r.read(s, o) for s in rows] and None})
         size = sum(path.stat().st_size for path in (made / "shards").glob("*.h5")) / values.nbytes
         print(f"## packed: {compression}, {size:.2f} of the size, chunks of one item")
-        counts = (len(values), rows.size, len(values), len(rows) // 4 * batch, rows.size)
+        counts = (rows.size, len(values), len(rows) // 4 * batch, rows.size)
         each = {name: [s / n for s in found] for (name, found), n in zip(taken.items(), counts, strict=True)}
         for name, found in each.items():
             row(name, 1, found)
-        for name in ("the codec, random chunks", "the codec, chunks in order", "h5py, slices in order"):
+        for name in ("the codec alone", "h5py, slices in order"):
             print(f"  ratio to {name}:", ratio(each[name], each["reader, random items"], "0.80"))
         _ = [file.close() for file in files]
 

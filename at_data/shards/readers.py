@@ -96,8 +96,8 @@ class SplitReader:
             for place, shard in enumerate(which):
                 flat[place] = whole[shard][inside[place]]
         else:
-            for place, shard in enumerate(which):
-                opened[shard].fill(inside[place], flat[place])
+            for item, shard, row in zip(flat, which, inside, strict=True):
+                opened[shard].fill(row, item)
         return out
 
     def read_real(

@@ -69,10 +69,10 @@ class Values:
 
     def fill(self, row: int, out: Num[np.ndarray, "values"]) -> None:
         """One item, as a row of values, and padding where it has none of its own."""
-        first, last = self.bounds[row], self.bounds[row + 1]
         if self.real is None:
-            self.copy(first, last, out)
+            self.copy(row, row + 1, out)
             return
+        first, last = self.bounds[row], self.bounds[row + 1]
         start = self.starts[row]
         stop = start + (last - first) * self.form.shape[1]
         out[:start] = self.form.padding

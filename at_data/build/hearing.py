@@ -1,20 +1,26 @@
-"""One recording as it is heard: its waveform at the dataset's rate, and what is noted of it for the proof."""
+"""Recordings as they are heard: waveforms at the dataset's rate, and what is noted of them for the proof."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float32
 
-from at_data.build import kinds, stopwatch
+from at_data.build import journal, kinds, stopwatch
 from at_data.build.compact import Fingerprint
 from at_data.build.plan import Task
-from at_data.build.sources import Contents, taken
+from at_data.build.sources import Contents, Key, taken
 from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
+TOGETHER = 8  # recordings heard together, at most,
+TOGETHER_BYTES = 1 << 18  # and no more of them when their files held so much:
+TOGETHER_S = 4.0  # or a stretch was that long: what a cache holds
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
 
 
@@ -36,12 +42,18 @@ class Notes:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Heard:
-    """Samples of a recording at the rate of the dataset, and its magnitudes where the dataset has such frames."""
+    """Samples of a recording at the rate of the dataset, and its magnitudes where the dataset has such frames.
 
+    `number` is the place of the recording in its task.
+    """
+
+    number: int
+    recording: Recording
     samples: Float32[np.ndarray, "time"]
-    whole: Float32[np.ndarray, "frames bins"] | None
+    from_hz: int
+    whole: Float32[np.ndarray, "frames bins"] | None = None
 
     def magnitude(
         self, segment: Segment, stft: spectra.Stft, sample_rate_hz: int
@@ -55,32 +67,98 @@ class Heard:
         return heard.start, spectra.excerpt(self.whole, size, samples, segment.start, content, stft, sample_rate_hz)
 
 
-def hear(task: Task, recording: Recording, notes: Notes, opened: Opened, death: str | None = None) -> Heard:
-    """A recording, decoded and resampled; its source, hash and fingerprint are noted.
+def hear(
+    task: Task,
+    recordings: Iterable[tuple[int, Recording]],
+    notes: Notes,
+    opened: Opened,
+    skip: Mapping[int, str] = MappingProxyType({}),
+) -> Iterator[Heard]:
+    """Recordings that can be used, decoded and resampled, in their order.
 
-    AudioError where it cannot be used, or is known to have been the `death` of a worker.
+    Their sources, hashes and fingerprints are noted, and the losses. `recordings` have numbers; those whose numbers are
+    in `skip` are left out as what they did to a worker says. Each stage is done for a few short recordings before the
+    next: a processor then has at hand what it needs for it, and one-second recordings take three quarters of the time.
     """
-    path, data = task.root / recording.path, None
-    if ("corpus", recording.path) not in notes.sources:
-        notes.sources["corpus", recording.path], data = taken(path)
+    settings = task.manifest
+    rate = settings.audio.sample_rate_hz
+    for some in _together(task, recordings, notes):
+        heard = [found for read in some if (found := _decoded(task, *read, notes, opened, skip)) is not None]
+        stopwatch.lap("decode")
+        heard = [found for found in heard if _resampled(found, task, notes)]
+        stopwatch.lap("resample")
+        if same_frames(settings.stft, rate):
+            for found in heard:
+                if found.samples.size <= WHOLE_S * rate:
+                    found.whole = spectra.magnitude(found.samples, settings.stft, rate)
+            stopwatch.lap("transform")
+        for found in heard:
+            notes.fingerprints[found.recording.id] = fingerprint(found.samples, rate, found.whole)
+        stopwatch.lap("fingerprint")
+        yield from heard
+
+
+def _together(
+    task: Task, recordings: Iterable[tuple[int, Recording]], notes: Notes
+) -> Iterator[list[tuple[int, Recording, bytes | None]]]:
+    """A few recordings at a time, with the bytes of those files that are read here for the first time."""
+    some: list[tuple[int, Recording, bytes | None]] = []
+    held_bytes = 0
+    for number, recording in recordings:
+        journal.note(number)
+        key: Key = ("corpus", recording.path)
+        data = None
+        if key not in notes.sources:
+            notes.sources[key], data = taken(task.root / recording.path)
+        some.append((number, recording, data))
+        held_bytes += notes.sources[key].size_bytes if recording.length_s is None else 0
+        if len(some) == TOGETHER or held_bytes > TOGETHER_BYTES or (recording.length_s or 0) > TOGETHER_S:
+            stopwatch.lap("hash the source")
+            yield some
+            some, held_bytes = [], 0
     stopwatch.lap("hash the source")
+    if some:
+        yield some
+
+
+def _decoded(
+    task: Task,
+    number: int,
+    recording: Recording,
+    data: bytes | None,
+    notes: Notes,
+    opened: Opened,
+    skip: Mapping[int, str],
+) -> Heard | None:
+    """A recording at the rate of its file, its hash noted; None where it cannot be used, which is noted."""
+    journal.note(number)
+    path = task.root / recording.path
+    try:
+        _refuse_deadly(path, skip.get(number))
+        samples, from_hz = audio.decode(path, recording, data, opened)
+    except AudioError as error:
+        notes.lose(recording.id, recording, error)
+        return None
+    notes.waveforms[recording.id] = audio.waveform_hash(samples, from_hz)
+    return Heard(number, recording, samples, from_hz)
+
+
+def _refuse_deadly(path: Path, death: str | None) -> None:
+    """Nothing, or AudioError where a recording is known to have been the death of a worker."""
     if death is not None:
         came, expected = f"its decoder {death}", "a file that can be decoded"
         raise AudioError(path, came, expected, "restore it from the corpus, or leave this recording out")
-    samples, from_hz = audio.decode(path, recording, data, opened)
-    notes.waveforms[recording.id] = audio.waveform_hash(samples, from_hz)
-    stopwatch.lap("decode")
-    settings = task.manifest
-    rate = settings.audio.sample_rate_hz
-    resampled = audio.resample(samples, from_hz, settings.audio)
-    stopwatch.lap("resample")
-    whole = None
-    if resampled.size <= WHOLE_S * rate and same_frames(settings.stft, rate):
-        whole = spectra.magnitude(resampled, settings.stft, rate)
-        stopwatch.lap("transform")
-    notes.fingerprints[recording.id] = fingerprint(resampled, rate, whole)
-    stopwatch.lap("fingerprint")
-    return Heard(resampled, whole)
+
+
+def _resampled(heard: Heard, task: Task, notes: Notes) -> bool:
+    """Whether a recording could be brought to the rate of the dataset; where not, that is noted."""
+    journal.note(heard.number)
+    try:
+        heard.samples = audio.resample(heard.samples, heard.from_hz, task.manifest.audio)
+    except AudioError as error:
+        notes.lose(heard.recording.id, heard.recording, error)
+        return False
+    return True
 
 
 def fingerprint(

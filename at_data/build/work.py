@@ -1,7 +1,8 @@
 """The spectrograms of one shard, not yet scaled: a task in, a part file and numbers out, the same bytes everywhere."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -12,16 +13,18 @@ from jaxtyping import Float
 
 from at_data.build import journal, kinds, stopwatch
 from at_data.build.compact import Fingerprint
-from at_data.build.hearing import Notes, hear
+from at_data.build.hearing import TOGETHER, Heard, Notes, hear
 from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
-from at_data.errors import AudioError
 from at_data.files import WRITTEN_BYTES, write_pieces
 from at_data.manifest import Manifest
-from at_data.recordings import Recording, Segment
+from at_data.recordings import Segment
 from at_data.sound_files import Opened
 from at_data.stages import quiet, scaling, segments, spectra
+
+Item = tuple[int, Segment, int, Float[np.ndarray, "heard bins"]]
+"""Number of its recording, what it was cut from, and its magnitudes from which frame on: the others are zeros."""
 
 
 class _Part:
@@ -33,16 +36,26 @@ class _Part:
         self.rows: list[Row] = []
         self.place = 0
 
-    def add(self, number: int, segment: Segment, first: int, values: Float[np.ndarray, "heard bins"]) -> None:
-        """Write the real frames of an item of a recording, and note it."""
-        rate_hz = self.manifest.audio.sample_rate_hz
-        kept = spectra.trimmed(values)
-        real = values[kept.start : kept.stop]
-        write_pieces(self.file, self.place * real.shape[1] * real.itemsize, real.data)
-        self.digest.update(real.data)
+    def add(self, items: Sequence[Item]) -> None:
+        """Write the real frames of items, and note them."""
+        kept = [spectra.trimmed(values) for *_, values in items]
+        real = [values[frames.start : frames.stop] for (*_, values), frames in zip(items, kept, strict=True)]
+        place = self.place
+        for values in real:
+            write_pieces(self.file, place * values.shape[1] * values.itemsize, values.data)
+            self.digest.update(values.data)
+            place += len(values)
         stopwatch.lap("write the part")
+        for item, frames, values in zip(items, kept, real, strict=True):
+            self._note(item, frames, values)
+        stopwatch.lap("measure")
+
+    def _note(self, item: Item, kept: range, values: Float[np.ndarray, "real bins"]) -> None:
+        """Note an item by its real frames, and which of its heard ones those are."""
+        number, segment, first, _ = item
+        rate_hz = self.manifest.audio.sample_rate_hz
         size = math.prod(spectra.shape(segment.samples.size, self.manifest.stft, rate_hz))
-        sums = scaling.measure(real, size - real.size)
+        sums = scaling.measure(values, size - values.size)
         row = Row(
             recording=number,
             segment=segment.index,
@@ -54,7 +67,6 @@ class _Part:
         )
         self.rows.append(row)
         self.place += len(kept)
-        stopwatch.lap("measure")
 
 
 def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyType({})) -> int:
@@ -65,16 +77,9 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
     notes = Notes()
     with part_path(folder, task.number).open("wb", WRITTEN_BYTES) as file, Opened() as opened:
         part = _Part(file, task.manifest)
-        for number, recording in enumerate(task.recordings):
-            journal.note(number)
-            try:
-                if not task.file:
-                    hear(task, recording, notes, opened, skip.get(number))
-                    continue
-                for segment, first, values in items(task, recording, notes, opened, skip.get(number)):
-                    part.add(number, segment, first, values)
-            except AudioError as error:
-                notes.lose(recording.id, recording, error)
+        made = _made(task, hear(task, enumerate(task.recordings), notes, opened, skip), notes)
+        while some := list(islice(made, TOGETHER)):
+            part.add(some)
     summary = Summary(
         rows=part.rows,
         waveforms=notes.waveforms,
@@ -97,17 +102,19 @@ def _write_words(path: Path, fingerprints: Iterable[Fingerprint]) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def items(
-    task: Task, recording: Recording, notes: Notes, opened: Opened, death: str | None = None
-) -> Iterator[tuple[Segment, int, Float[np.ndarray, "heard bins"]]]:
-    """Segments of one recording and their magnitudes, from which frame on: the others are zeros. Losses are noted.
+def _made(task: Task, heard: Iterable[Heard], notes: Notes) -> Iterator[Item]:
+    """Items of recordings; none where the task has no shard."""
+    for recording in heard:
+        if task.file:
+            journal.note(recording.number)
+            yield from ((recording.number, *item) for item in items(task, recording, notes))
 
-    AudioError where it cannot be used, or is known to have been the `death` of a worker.
-    """
+
+def items(task: Task, heard: Heard, notes: Notes) -> Iterator[tuple[Segment, int, Float[np.ndarray, "heard bins"]]]:
+    """Segments of one recording and their magnitudes, from which frame on: the others are zeros. Losses are noted."""
     settings = task.manifest
     rate = settings.audio.sample_rate_hz
-    heard = hear(task, recording, notes, opened, death)
-    samples = heard.samples
+    recording, samples = heard.recording, heard.samples
     faint = None if settings.quiet == "keep" or not samples.size else quiet.reason(samples, settings.quiet)
     cut = [] if faint else segments.cut(recording, samples, settings.segment, rate, settings.seed)
     if not cut:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from at_data import headers, manifest
-from at_data.build import Task
-from at_data.build.hearing import Notes
+from at_data.build import Task, kinds
+from at_data.build.hearing import Notes, hear
 from at_data.build.work import items
 from at_data.errors import AtError
 from at_data.headers import Header
@@ -77,7 +77,9 @@ def rebuild(job: Job) -> dict[str, Any]:
     agreed = 0
     try:
         with Opened() as opened:
-            for segment, first, values in items(job.task, job.recording, notes, opened):
+            heard = list(hear(job.task, [(0, job.recording)], notes, opened))
+        for found in heard:
+            for segment, first, values in items(job.task, found, notes):
                 row = wanted.pop(segment.id, None)
                 if row is None:
                     continue
@@ -88,6 +90,11 @@ def rebuild(job: Job) -> dict[str, Any]:
     except AtError as error:
         problems.append(f"{job.recording.path}: cannot be used any more, {error.came}")
         wanted.clear()
+    else:
+        lost = [entry["reason"] for entry in notes.left_out if not heard and entry["kind"] == kinds.BAD]
+        problems += [f"{job.recording.path}: cannot be used any more, {reason}" for reason in lost]
+        if lost:
+            wanted.clear()
     problems += [f"{item}: no such item is made of its recording any more" for item in wanted]
     return {"problems": problems, "agreed": agreed, "furthest": max(apart), "sources": sorted(notes.sources)}
 

@@ -1,6 +1,7 @@
 """Packed chunks: unpacked as HDF5 unpacks them, and refused where they are damaged."""
 
 import random
+import struct
 from pathlib import Path
 
 import h5py
@@ -76,3 +77,32 @@ def test_a_chunk_that_is_cut_short_is_refused(packed: tuple[Path, str]) -> None:
         chunks.sizes[2] = size
         with pytest.raises(ShardError, match="chunk 2 of x cannot be unpacked"):
             rows(chunks, 2, 3)
+
+
+def test_a_chunk_that_is_not_packed_is_refused_at_every_shorter_length(packed: tuple[Path, str]) -> None:
+    chunks = opened(*packed)
+    whole = chunks.sizes[2]
+    for size in (*range(32), *range(32, whole, 997), whole - 1):
+        chunks.sizes[2] = size
+        with pytest.raises(ShardError, match="chunk 2 of x cannot be unpacked"):
+            rows(chunks, 2, 3)
+
+
+# 255 bytes packed; the first four also read as their number, and what follows as 255 others
+AMBIGUOUS = b"\xff\0\0\0\xff\x55" + bytes(11) + b"\1\0\x80\xf0\x4e" + bytes(range(18, 102)) + b"\1\0\x83\x50tail!"
+
+
+@pytest.mark.parametrize("blocks", [[AMBIGUOUS], [AMBIGUOUS, bytes(range(255)), b"and then some"]])
+def test_blocks_are_what_hdf5_takes_them_for(blocks: list[bytes], tmp_path: Path) -> None:
+    import hdf5plugin  # noqa: PLC0415 - an extra
+
+    size = 255 * (len(blocks) - 1) + (255 if len(blocks) == 1 else len(blocks[-1]))
+    held = b"".join(struct.pack(">I", len(block)) + block for block in blocks)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        x = file.create_dataset("x", (1, size, 1), "u1", chunks=(1, size, 1), compression=hdf5plugin.LZ4())
+        x.id.write_direct_chunk((0, 0, 0), struct.pack(">QI", size, 255) + held)
+    with h5py.File(tmp_path / "a.h5") as file:
+        chunks, expected = Chunks(file["x"], tmp_path / "a.h5", "lz4"), file["x"][0, :, 0]
+    found = np.zeros(size, np.uint8)
+    chunks.copy(0, 1, found)
+    np.testing.assert_array_equal(found, expected)

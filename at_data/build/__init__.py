@@ -1,11 +1,14 @@
 """A manifest and a corpus folder -> a finished dataset folder. The one place that knows the whole route."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from at_data import cards, headers, shards
 from at_data.build import alike, due, earlier, item_index, kinds, proof, publish, sources, stopwatch, tables, told, work
@@ -140,9 +143,9 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
     stopwatch.lap("measure the scale")
-    with ThreadPoolExecutor(BESIDE) as beside:
+    with _beside() as beside:
         written = beside.submit(_write_tables, folder, made, sifted, lines, said.files)
-        hashes = _finish_shards(folder, finish, there, pool, progress, beside)
+        hashes = _finish_shards(folder, finish, there, pool, progress, beside, written)
         stopwatch.lap("wait for the shards")
         duplicates = written.result()
     files = {name: shards.sha256(folder / name) for name in tables.NAMES}
@@ -174,21 +177,37 @@ def _finish_shards(
     pool: Pool,
     progress: Progress,
     beside: ThreadPoolExecutor,
+    tables: Future[Any],
 ) -> list[str]:
-    """SHA-256 of every shard, once all are on disk under their names."""
+    """SHA-256 of every shard, once all are on disk under their names; what fails beside ends it."""
     total = sum(len(task) for task in tasks)
     hashes = dict(there)
-    named = []
+    named: deque[Future[None]] = deque()
     done = sum(len(task) for task in tasks if task.number in hashes)
     progress("scale", done, total, 0)
     for task, digest in pool.run(finish_shard, [task for task in tasks if task.number not in hashes], folder):
         hashes[task.number] = digest
         named.append(beside.submit(give_name, folder, task.file, task.number))
+        while named and named[0].done():
+            named.popleft().result()
+        if tables.done():
+            tables.result()
         done += len(task)
         progress("scale", done, total, 0)
     for name in named:
         name.result()
     return [hashes[task.number] for task in tasks]
+
+
+@contextmanager
+def _beside() -> Iterator[ThreadPoolExecutor]:
+    """Threads; where something fails, those at work come to their end and the others never begin."""
+    with ThreadPoolExecutor(BESIDE) as threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _write_tables(

@@ -1,6 +1,6 @@
 """Recordings as they are heard: waveforms at the dataset's rate, and what is noted of them for the proof."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
 TOGETHER = 8  # recordings heard together, at most,
-TOGETHER_BYTES = 1 << 18  # and no more of them when their files held so much:
-TOGETHER_S = 4.0  # or a stretch was that long: what a cache holds
+TOGETHER_BYTES = 1 << 18  # no more of them when their files held so much,
+TOGETHER_S = 8.0  # nor when they are so long together: about what a cache holds
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
 
 
@@ -73,29 +73,47 @@ def hear(
     notes: Notes,
     opened: Opened,
     skip: Mapping[int, str] = MappingProxyType({}),
-) -> Iterator[Heard]:
-    """Recordings that can be used, decoded and resampled, in their order.
+) -> Iterator[list[Heard]]:
+    """Recordings that can be used, decoded and resampled, in their order: a few short ones, or one, at a time.
 
     Their sources, hashes and fingerprints are noted, and the losses. `recordings` have numbers; those whose numbers are
     in `skip` are left out as what they did to a worker says. Each stage is done for a few short recordings before the
-    next: a processor then has at hand what it needs for it, and one-second recordings take three quarters of the time.
+    next: a processor then has at hand what it needs for it. Whoever lets go of what came before holds one long
+    recording at most.
     """
+    for some in _together(task, recordings, notes):
+        heard: list[Heard] = []
+        for read in some:
+            heard += _decoded(task, *read, notes, opened, skip)
+            if sum(found.samples.size / found.from_hz for found in heard) > TOGETHER_S:
+                yield _completed(task, heard, notes)
+                heard = []
+        stopwatch.lap("decode")
+        if heard:
+            yield _completed(task, heard, notes)
+
+
+def short(heard: Sequence[Heard], sample_rate_hz: int) -> bool:
+    """Whether recordings at the rate of the dataset are so short that several things may be made of them at once."""
+    return sum(found.samples.size for found in heard) <= TOGETHER_S * sample_rate_hz
+
+
+def _completed(task: Task, heard: list[Heard], notes: Notes) -> list[Heard]:
+    """Those of some recordings that could be resampled, with their magnitudes; their fingerprints are noted."""
+    stopwatch.lap("decode")
     settings = task.manifest
     rate = settings.audio.sample_rate_hz
-    for some in _together(task, recordings, notes):
-        heard = [found for read in some if (found := _decoded(task, *read, notes, opened, skip)) is not None]
-        stopwatch.lap("decode")
-        heard = [found for found in heard if _resampled(found, task, notes)]
-        stopwatch.lap("resample")
-        if same_frames(settings.stft, rate):
-            for found in heard:
-                if found.samples.size <= WHOLE_S * rate:
-                    found.whole = spectra.magnitude(found.samples, settings.stft, rate)
-            stopwatch.lap("transform")
+    heard[:] = [found for found in heard if _resampled(found, task, notes)]
+    stopwatch.lap("resample")
+    if same_frames(settings.stft, rate):
         for found in heard:
-            notes.fingerprints[found.recording.id] = fingerprint(found.samples, rate, found.whole)
-        stopwatch.lap("fingerprint")
-        yield from heard
+            if found.samples.size <= WHOLE_S * rate:
+                found.whole = spectra.magnitude(found.samples, settings.stft, rate)
+        stopwatch.lap("transform")
+    for found in heard:
+        notes.fingerprints[found.recording.id] = fingerprint(found.samples, rate, found.whole)
+    stopwatch.lap("fingerprint")
+    return heard
 
 
 def _together(
@@ -111,8 +129,8 @@ def _together(
         if key not in notes.sources:
             notes.sources[key], data = taken(task.root / recording.path)
         some.append((number, recording, data))
-        held_bytes += notes.sources[key].size_bytes if recording.length_s is None else 0
-        if len(some) == TOGETHER or held_bytes > TOGETHER_BYTES or (recording.length_s or 0) > TOGETHER_S:
+        held_bytes += 0 if data is None else len(data)
+        if len(some) == TOGETHER or held_bytes > TOGETHER_BYTES:
             stopwatch.lap("hash the source")
             yield some
             some, held_bytes = [], 0
@@ -129,8 +147,8 @@ def _decoded(
     notes: Notes,
     opened: Opened,
     skip: Mapping[int, str],
-) -> Heard | None:
-    """A recording at the rate of its file, its hash noted; None where it cannot be used, which is noted."""
+) -> list[Heard]:
+    """A recording at the rate of its file, its hash noted; nothing where it cannot be used, which is noted."""
     journal.note(number)
     path = task.root / recording.path
     try:
@@ -138,9 +156,9 @@ def _decoded(
         samples, from_hz = audio.decode(path, recording, data, opened)
     except AudioError as error:
         notes.lose(recording.id, recording, error)
-        return None
+        return []
     notes.waveforms[recording.id] = audio.waveform_hash(samples, from_hz)
-    return Heard(number, recording, samples, from_hz)
+    return [Heard(number, recording, samples, from_hz)]
 
 
 def _refuse_deadly(path: Path, death: str | None) -> None:

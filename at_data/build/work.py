@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from at_data.build import journal, kinds, stopwatch
 from at_data.build.compact import Fingerprint
-from at_data.build.hearing import TOGETHER, Heard, Notes, hear
+from at_data.build.hearing import TOGETHER, TOGETHER_S, Heard, Notes, hear, short
 from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
@@ -72,18 +72,19 @@ class _Part:
 def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyType({})) -> int:
     """Number of recordings left out; the task's spectrograms stand in its part file, its numbers in its summary.
 
-    Recordings at the places in `skip` are left out unread, as what they did to an earlier worker says.
+    Recordings at the places in `skip` are left out, and not decoded, as what they did to an earlier worker says.
     """
     notes = Notes()
     with part_path(folder, task.number).open("wb", WRITTEN_BYTES) as file, Opened() as opened:
         part = _Part(file, task.manifest)
-        made = _made(task, hear(task, enumerate(task.recordings), notes, opened, skip), notes)
-        while some := list(islice(made, TOGETHER)):
-            part.add(some)
+        for group in hear(task, enumerate(task.recordings), notes, opened, skip):
+            _add(part, task, group, notes)
+            del group  # or it is held until the next ones are decoded
+    order = {recording.id: number for number, recording in enumerate(task.recordings)}
     summary = Summary(
         rows=part.rows,
         waveforms=notes.waveforms,
-        left_out=notes.left_out,
+        left_out=sorted(notes.left_out, key=lambda entry: order[entry["recording"]]),
         sources=notes.sources,
         noises=notes.noises,
         fingerprints={item: len(words) for item, words in notes.fingerprints.items()},
@@ -102,12 +103,21 @@ def _write_words(path: Path, fingerprints: Iterable[Fingerprint]) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
+def _add(part: _Part, task: Task, heard: Sequence[Heard], notes: Notes) -> None:
+    """Write and note the items of recordings, a few at a time where all is short; none where the task has no shard."""
+    settings = task.manifest
+    rate = settings.audio.sample_rate_hz
+    few = TOGETHER if short(heard, rate) and settings.segment.length_s <= TOGETHER_S else 1
+    made = (_made(task, heard, notes)) if task.file else iter(())
+    while some := list(islice(made, few)):
+        part.add(some)
+
+
 def _made(task: Task, heard: Iterable[Heard], notes: Notes) -> Iterator[Item]:
-    """Items of recordings; none where the task has no shard."""
-    for recording in heard:
-        if task.file:
-            journal.note(recording.number)
-            yield from ((recording.number, *item) for item in items(task, recording, notes))
+    for found in heard:
+        journal.note(found.number)
+        for item in items(task, found, notes):
+            yield found.number, *item
 
 
 def items(task: Task, heard: Heard, notes: Notes) -> Iterator[tuple[Segment, int, Float[np.ndarray, "heard bins"]]]:

@@ -16,6 +16,7 @@ from at_data.shards.writing import chunk
 Unpack = Callable[[memoryview, Num[np.ndarray, "values"]], None]
 """A packed chunk, and where its values are wanted; ValueError or the like where it is none, or not of so many."""
 
+SIZE = struct.Struct("<I")
 LZ4_HEADER, LZ4_BLOCK = struct.Struct(">QI"), struct.Struct(">I")  # bytes of a chunk, of a block; of a packed block
 
 
@@ -107,6 +108,9 @@ def _lz4() -> Unpack:
     into_memory = cramjam.lz4.decompress_block_into
 
     def block(packed: memoryview, into: np.ndarray) -> None:
+        if len(packed) >= SIZE.size and SIZE.unpack_from(packed)[0] <= into.nbytes:
+            # cramjam takes what may be a size before the block for one, so one is put there
+            packed = memoryview(SIZE.pack(into.nbytes) + bytes(packed))
         try:
             found = into_memory(packed, into)
         except cramjam.DecompressionError as error:
@@ -125,6 +129,8 @@ def _lz4() -> Unpack:
             (held,) = LZ4_BLOCK.unpack_from(packed, place)
             place += LZ4_BLOCK.size
             wanted = plain if size <= most else plain[begin : begin + most]
+            if place + held > len(packed):
+                raise ValueError(f"a block of {held} bytes in the last {len(packed) - place} of a chunk")
             if held == wanted.nbytes:  # what does not shrink is not packed
                 wanted.view(np.uint8)[:] = np.frombuffer(packed[place : place + held], np.uint8)
             else:

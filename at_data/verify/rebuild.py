@@ -77,7 +77,7 @@ def rebuild(job: Job) -> dict[str, Any]:
     agreed = 0
     try:
         with Opened() as opened:
-            heard = list(hear(job.task, [(0, job.recording)], notes, opened))
+            heard = [found for group in hear(job.task, [(0, job.recording)], notes, opened) for found in group]
         for found in heard:
             for segment, first, values in items(job.task, found, notes):
                 row = wanted.pop(segment.id, None)

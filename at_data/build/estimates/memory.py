@@ -35,9 +35,9 @@ class Memory:
 def memory(made: Plan, items: int, largest_items: int, lengths: Lengths) -> Memory:
     """Peak memory of a build of so many items, the fullest shard of so many.
 
-    A worker holds one recording and its frames while it reads, with the noise read lately, and while it writes a shard
-    a block of items and (as pages that the system can take back) the part they come from; while it looks for
-    near-duplicates, a part of the words and (as such pages) all fingerprints.
+    A worker holds one recording and its frames while it reads (or a few of seconds), with the noise read lately, and
+    while it writes a shard a block of items and (as pages that the system can take back) the part they come from; while
+    it looks for near-duplicates, a part of the words and (as such pages) all fingerprints.
     """
     settings = made.manifest
     item_bytes = 4 * made.shape[0] * made.shape[1]

@@ -84,7 +84,7 @@ def hear(
     for some in _together(task, recordings, notes):
         heard: list[Heard] = []
         for read in some:
-            heard += _decoded(task, *read, notes, opened, skip)
+            heard += _decoded(*read, notes, opened, skip)
             if sum(found.samples.size / found.from_hz for found in heard) > TOGETHER_S:
                 yield _completed(task, heard, notes)
                 heard = []
@@ -118,17 +118,17 @@ def _completed(task: Task, heard: list[Heard], notes: Notes) -> list[Heard]:
 
 def _together(
     task: Task, recordings: Iterable[tuple[int, Recording]], notes: Notes
-) -> Iterator[list[tuple[int, Recording, bytes | None]]]:
-    """A few recordings at a time, with the bytes of those files that are read here for the first time."""
-    some: list[tuple[int, Recording, bytes | None]] = []
+) -> Iterator[list[tuple[int, Recording, Path, bytes | None]]]:
+    """A few recordings at a time, their files, and the bytes of those that are read here for the first time."""
+    some: list[tuple[int, Recording, Path, bytes | None]] = []
     held_bytes = 0
     for number, recording in recordings:
         journal.note(number)
         key: Key = ("corpus", recording.path)
-        data = None
+        path, data = task.root / recording.path, None
         if key not in notes.sources:
-            notes.sources[key], data = taken(task.root / recording.path)
-        some.append((number, recording, data))
+            notes.sources[key], data = taken(path)
+        some.append((number, recording, path, data))
         held_bytes += 0 if data is None else len(data)
         if len(some) == TOGETHER or held_bytes > TOGETHER_BYTES:
             stopwatch.lap("hash the source")
@@ -140,9 +140,9 @@ def _together(
 
 
 def _decoded(
-    task: Task,
     number: int,
     recording: Recording,
+    path: Path,
     data: bytes | None,
     notes: Notes,
     opened: Opened,
@@ -150,7 +150,6 @@ def _decoded(
 ) -> list[Heard]:
     """A recording at the rate of its file, its hash noted; nothing where it cannot be used, which is noted."""
     journal.note(number)
-    path = task.root / recording.path
     try:
         _refuse_deadly(path, skip.get(number))
         samples, from_hz = audio.decode(path, recording, data, opened)

@@ -108,7 +108,7 @@ def _add(part: _Part, task: Task, heard: Sequence[Heard], notes: Notes) -> None:
     settings = task.manifest
     rate = settings.audio.sample_rate_hz
     few = TOGETHER if short(heard, rate) and settings.segment.length_s <= TOGETHER_S else 1
-    made = (_made(task, heard, notes)) if task.file else iter(())
+    made = _made(task, heard, notes) if task.file else iter(())
     while some := list(islice(made, few)):
         part.add(some)
 

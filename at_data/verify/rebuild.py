@@ -87,14 +87,12 @@ def rebuild(job: Job) -> dict[str, Any]:
                 lines += _of_recording(folder, job, notes, index)
                 problems += [f"{segment.id}: {line}" for line in lines]
                 agreed += not lines
+        gone = [entry["reason"] for entry in notes.left_out if not heard and entry["kind"] == kinds.BAD]
     except AtError as error:
-        problems.append(f"{job.recording.path}: cannot be used any more, {error.came}")
+        gone = [error.came]
+    if gone:
+        problems += [f"{job.recording.path}: cannot be used any more, {reason}" for reason in gone]
         wanted.clear()
-    else:
-        lost = [entry["reason"] for entry in notes.left_out if not heard and entry["kind"] == kinds.BAD]
-        problems += [f"{job.recording.path}: cannot be used any more, {reason}" for reason in lost]
-        if lost:
-            wanted.clear()
     problems += [f"{item}: no such item is made of its recording any more" for item in wanted]
     return {"problems": problems, "agreed": agreed, "furthest": max(apart), "sources": sorted(notes.sources)}
 

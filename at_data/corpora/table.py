@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path, PurePosixPath
+from sys import intern
 from typing import Any
 from unicodedata import normalize
 
@@ -207,7 +208,7 @@ def _recording(where: str, cells: dict[str, str]) -> Recording:
     if split is not None and split not in SPLITS:
         raise CorpusError(f"{where}, split", f"got '{split}'", f"{', '.join(SPLITS)}, or nothing", "correct it")
     default = PurePosixPath(path).with_suffix("").as_posix() + ("" if start_s is None else f"@{start_s}")
-    attributes = {name: value for name, value in cells.items() if name not in OWN and value}
+    attributes = {name: intern(value) for name, value in cells.items() if name not in OWN and value}
     return Recording(cells.get("id") or default, "table", path, attributes, start_s, length_s, split)
 
 

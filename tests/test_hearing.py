@@ -1,7 +1,6 @@
 """Recordings heard a few at a time: what is made of each is the same, and no more of them are held than has to be."""
 
 import errno
-import gc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,6 @@ def test_a_long_recording_is_let_go_before_the_next_is_decoded(source: Path, mon
     decode, alive = hearing.audio.decode, []
 
     def watching(*given: Any) -> Any:
-        gc.collect()
         assert sum(seconds for held, seconds in alive if held() is not None) <= hearing.TOGETHER_S
         samples, rate_hz = decode(*given)
         alive.append((weakref.ref(samples), samples.size / rate_hz))

@@ -2,9 +2,8 @@
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -143,7 +142,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])
     there = earlier.revive(folder, made, finish, pool, explain)
     stopwatch.lap("measure the scale")
-    with _beside() as beside:
+    with ThreadPoolExecutor(BESIDE) as beside:  # which lets go when shards that were written have their names
         written = beside.submit(_write_tables, folder, made, sifted, lines, said.files)
         hashes = _finish_shards(folder, finish, there, pool, progress, beside, written)
         stopwatch.lap("wait for the shards")
@@ -197,17 +196,6 @@ def _finish_shards(
     for name in named:
         name.result()
     return [hashes[task.number] for task in tasks]
-
-
-@contextmanager
-def _beside() -> Iterator[ThreadPoolExecutor]:
-    """Threads; where something fails, those at work come to their end and the others never begin."""
-    with ThreadPoolExecutor(BESIDE) as threads:
-        try:
-            yield threads
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _write_tables(

@@ -1,4 +1,4 @@
-"""Files read in blocks, and written whole or not at all."""
+"""Files read in blocks, written in pieces, written whole or not at all, forced to disk."""
 
 import errno
 import os

@@ -176,9 +176,9 @@ def _finish_shards(
     pool: Pool,
     progress: Progress,
     beside: ThreadPoolExecutor,
-    tables: Future[Any],
+    written: Future[Any],
 ) -> list[str]:
-    """SHA-256 of every shard, once all are on disk under their names; what fails beside ends it."""
+    """SHA-256 of every shard, once all are on disk under their names; what fails beside, the tables too, ends it."""
     total = sum(len(task) for task in tasks)
     hashes = dict(there)
     named: deque[Future[None]] = deque()
@@ -189,8 +189,8 @@ def _finish_shards(
         named.append(beside.submit(give_name, folder, task.file, task.number))
         while named and named[0].done():
             named.popleft().result()
-        if tables.done():
-            tables.result()
+        if written.done():
+            written.result()
         done += len(task)
         progress("scale", done, total, 0)
     for name in named:

@@ -45,27 +45,25 @@ class Values:
             x = member(file, "x")
             if x.shape != shape or x.dtype != form.dtype:
                 raise ValueError(f"x of shape {x.shape} and type {x.dtype}, expected {shape} of {form.dtype}")
-            self.items: Num[np.ndarray, "items values"] | None = None
-            self.copy, self.in_file = self._read(x)
+            self.copy, self.in_file, flat = self._read(x)
+            self.items = None if flat is None or self.real is not None else flat.reshape(form.items, -1)
         # plain numbers: one of numpy's costs more than half an item
         self.bounds = range(form.items + 1) if self.real is None else [*self.real.firsts.tolist(), self.real.frames]
         self.starts = [] if self.real is None else (self.real.starts * form.shape[1]).tolist()
 
-    def _read(self, x: Any) -> tuple[Copy, Places]:
-        """How rows of x are had: HDF5 says where they are, and takes no part in reading them."""
+    def _read(self, x: Any) -> tuple[Copy, Places, Num[np.ndarray, "values"] | None]:
+        """How rows of x are had, and all of them if they are mapped; HDF5 says but where they are."""
         if self.form.compression != "none" and x.size:
             chunks = Chunks(x, self.path, self.form.compression)
-            return chunks.copy, chunks.places
+            return chunks.copy, chunks.places, None
         flat, offset = _mapped(x, self.path)
-        if self.real is None:
-            self.items = flat.reshape(self.form.items, -1)
         values = x.size // max(1, x.shape[0])
 
         def copy(first: int, stop: int, out: Num[np.ndarray, "values"]) -> None:
             out[:] = flat[first * values : stop * values]
 
         row_bytes = values * x.dtype.itemsize
-        return copy, lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes)
+        return copy, lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes), flat
 
     def fill(self, row: int, out: Num[np.ndarray, "values"]) -> None:
         """One item, as a row of values, and padding where it has none of its own."""

@@ -43,7 +43,7 @@ def steps(kind: str, items: int, *flags: object) -> dict[str, tuple[float, float
     folder = WORK / f"{kind}{items}"
     shutil.rmtree(folder, ignore_errors=True)
     found: dict[str, tuple[float, float]] = {}
-    for part in (kind, "checked") if kind == "parent" else (kind,):
+    for part in ("floors", kind, "checked") if kind == "parent" else (kind,):
         command = [sys.executable, str(HERE / "growth_steps.py"), part, str(items), str(folder), *map(str, flags)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:

@@ -4,8 +4,9 @@
 
 Growth: `at-prepare build --workers 2` of 10,000, 30,000 and 100,000 planned items (`--full`: a million as well, ten
 minutes and 5 GB of disk). They are stretches of 0.06 s, none twice, of 100 files, named in a list; an item is small,
-so that a million can be built at all, and what is planned and noted of it is what any item has. Highest resident
-memory of every process, as the kernel notes it; the slope is from the smallest to the largest.
+so that a million can be built at all, and what is planned and noted of it is what any item has. Of every process
+the most memory of its own (which has to stay) and the most that was resident (pages of files among it, which the system
+may take back); the slope is from the smallest to the largest.
 
 Where: the same build of 30,000 items in one process with every allocation of Python traced, by phase and by file.
 
@@ -38,6 +39,7 @@ OUT = sounds.WORK / "datasets_memory"
 FILES, STRETCH_S, RATE_HZ, SHARD = 100, 0.06, 8000, 4096
 SIZES, MILLION, TRACED = (10_000, 30_000, 100_000), 1_000_000, 30_000
 CONTAINERS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "mp3": ("MP3", None)}
+ROLES = ("parent", "server", "worker")
 SHORT_S, LONG_S, TRIES = 10, 3600, 5
 
 
@@ -71,24 +73,31 @@ def stretches(items: int) -> tuple[Path, Path]:
 
 def growth(sizes: tuple[int, ...]) -> None:
     """Print the peaks of builds of all sizes, and what an item adds."""
-    print("# growth: at-prepare build --workers 2; highest resident memory in MB")
-    print("    items  seconds   parent   server  workers")
+    print("# growth: at-prepare build --workers 2; highest memory in MB, of its own / resident")
+    print("    items  seconds        parent        server       workers")
     found = []
     for items in sizes:
         folder, settings = stretches(items)
         shutil.rmtree(OUT, ignore_errors=True)
         tool = Path(sys.executable).parent / "at-prepare"
         spent = processes.run([tool, "build", settings, "--source", folder, "--out", OUT, "--workers", 2], memory=True)
-        peaks = spent.peaks_mb
-        worker = max(peak for role, peak in peaks.items() if role.startswith("worker"))
         # the resource tracker of multiprocessing is a child as well, and a small one
-        server = max((peak for role, peak in peaks.items() if role.startswith("server")), default=0.0)
-        found.append((items, peaks["parent"], worker))
-        print(f"{items:>9}{spent.wall_s:>9.0f}{peaks['parent']:>9.0f}{server:>9.0f}{worker:>9.0f}", flush=True)
+        peaks = [_by_role(spent.own_mb), _by_role(spent.peaks_mb)]
+        found.append((items, *peaks))
+        cells = "".join(f"{peaks[0][role]:>7.0f} /{peaks[1][role]:>5.0f}" for role in ROLES)
+        print(f"{items:>9}{spent.wall_s:>9.0f}{cells}", flush=True)
     shutil.rmtree(OUT, ignore_errors=True)
-    (fewest, parent_0, worker_0), (most, parent_1, worker_1) = found[0], found[-1]
-    parent_b, worker_b = ((b - a) * 2**20 / (most - fewest) for a, b in ((parent_0, parent_1), (worker_0, worker_1)))
-    print(f"bytes an item: parent {parent_b:.0f}, worker {worker_b:.0f}  (wanted: flat)")
+    (fewest, *first), (most, *last) = found[0], found[-1]
+    for role in ("parent", "worker"):
+        own, resident = ((b[role] - a[role]) * 2**20 / (most - fewest) for a, b in zip(first, last, strict=True))
+        print(f"bytes an item, {role}: {own:.0f} of its own, {resident:.0f} resident  (wanted: flat)")
+
+
+def _by_role(peaks_mb: dict[str, float]) -> dict[str, float]:
+    """The highest of all workers, and so on."""
+    return {
+        role: max((peak for name, peak in peaks_mb.items() if name.startswith(role)), default=0.0) for role in ROLES
+    }
 
 
 def where() -> None:

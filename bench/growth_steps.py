@@ -1,23 +1,25 @@
 """The steps of preparation and of reading at one size, each timed in a process of its own (for `bench_growth.py`).
 
+    python bench/growth_steps.py floors 10000 FOLDER
     python bench/growth_steps.py parent 10000 FOLDER; python bench/growth_steps.py checked 10000 FOLDER
     python bench/growth_steps.py built 10000 FOLDER [--workers 2] [--per-shard 256]
     python bench/growth_steps.py reported 100 FOLDER
 
 `parent` plans a list of recordings that are not there and makes up what workers would tell of them; then comes all that
 the one process does whom the workers wait for; `checked` verifies the tables that it leaves. `built` builds, verifies
-and opens a dataset of items of 50 ms, `reported` reports on made-up runs. Printed is one JSON object: for each step
-seconds of processor time (of `build` and `verify` seconds by the clock) and the highest resident memory of the process
-while it lasted, in MB.
+and opens a dataset of items of 50 ms, `reported` reports on made-up runs. `floors` is what bare Python and numpy take
+for as many names. Printed is one JSON object: for each step seconds of processor time (of `build` and `verify` seconds
+by the clock), and in MB the most memory of its own that was seen of the process while it lasted (pages of files, which
+the system may take back, are not its own).
 """
 
 import argparse
 import json
-import resource
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,12 +28,11 @@ import soundfile
 import yaml
 
 from at_data import build, cards, headers, manifest, shards
-from at_data.build import due, item_index, parts, proof, publish, sources, tables, told
+from at_data.build import alike, due, item_index, parts, proof, publish, sources, tables, told
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan, plan
 from at_data.build.sift import sift
 from at_data.build.unswept import unswept
-from at_data.stages import duplicates
 from at_data.verify import verify
 from at_data.verify.inside import look
 
@@ -41,7 +42,8 @@ SPEAKERS, TAKES = 3000, 30_000
 FINGERPRINT = 62  # words of one second
 VOCABULARY, DENSE = 100_000, 0.58
 RATE_HZ, ITEM_S, FILE_ITEMS = 8000, 0.05, 1000
-STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+ASK_EVERY_S = 0.01
 
 
 class Steps:
@@ -52,18 +54,36 @@ class Steps:
 
     def __call__(self, name: str, step: Callable[[], T], clock: Callable[[], float] = time.process_time) -> T:
         """What a step gives; how long it took and what it held is noted."""
-        with suppress(OSError):
-            PEAK.write_text("5")  # Linux counts the peak from here on
         began = clock()
-        found = step()
-        self.taken[name] = (clock() - began, _peak_mb())
+        with _watched() as seen_mb:
+            found = step()
+        self.taken[name] = (clock() - began, max(seen_mb))
         return found
 
 
-def _peak_mb() -> float:
-    with suppress(OSError, IndexError):
-        return int(STATUS.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+@contextmanager
+def _watched() -> Iterator[list[float]]:
+    """Memory of this process of its own, looked at again and again (Linux)."""
+    seen_mb = [_own_mb()]
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(ASK_EVERY_S):
+            seen_mb.append(_own_mb())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen_mb
+    finally:
+        done.set()
+        thread.join()
+        seen_mb.append(_own_mb())
+
+
+def _own_mb() -> float:
+    told = STATUS.read_text()
+    return sum(int(told.split(f"{name}:")[1].split(maxsplit=1)[0]) for name in ("RssAnon", "RssShmem")) / 1024
 
 
 def settings(per_shard: int, length_s: float) -> manifest.Manifest:
@@ -83,17 +103,27 @@ def listed(folder: Path, items: int, *, stretches: bool) -> Path:
     with (folder / "recordings.csv").open("w", encoding="utf-8") as file:
         file.write("path,word,speaker" + (",start_s,length_s\n" if stretches else "\n"))
         for number in range(items):
-            word, speaker = WORDS[number % 10], f"{number // 10 % min(SPEAKERS, items // 20):08x}"
-            path = f"{word}/{speaker}_nohash_{number // TAKES}_{number % TAKES}.wav"
+            word, speaker = WORDS[number % 10], _speaker(number, items)
             where = f",{number % FILE_ITEMS * ITEM_S:.2f},{ITEM_S}" if stretches else ""
             file.write(
-                f"{number // FILE_ITEMS}.wav,{word},{speaker}{where}\n" if stretches else f"{path},{word},{speaker}\n"
+                f"{number // FILE_ITEMS}.wav,{word},{speaker}{where}\n"
+                if stretches
+                else f"{_path(number, items)},{word},{speaker}\n"
             )
     dice = np.random.default_rng(1)
     for number in range(-(-items // FILE_ITEMS) if stretches else 0):
         noise = dice.normal(0, 0.1, int(FILE_ITEMS * ITEM_S * RATE_HZ))
         soundfile.write(folder / f"{number}.wav", noise, RATE_HZ)
     return folder
+
+
+def _speaker(number: int, items: int) -> str:
+    return f"{number // 10 % min(SPEAKERS, items // 20):08x}"
+
+
+def _path(number: int, items: int) -> str:
+    """Path of a recording that is not there."""
+    return f"{WORDS[number % 10]}/{_speaker(number, items)}_nohash_{number // TAKES}_{number % TAKES}.wav"
 
 
 def made_up(made: Plan, folder: Path) -> None:
@@ -133,8 +163,9 @@ def made_up(made: Plan, folder: Path) -> None:
         parts.write_summary(folder, task.number, summary)
 
 
-def floors(names: list[str], steps: Steps) -> None:
+def floors(items: int) -> Steps:
     """What bare Python and numpy take to sort names, to look each up, and to gather numbers from random places."""
+    names, steps = [_path(number, items) for number in range(items)], Steps()
     dice = np.random.default_rng(3)
     mixed = [names[place] for place in dice.permutation(len(names)).tolist()]
     known = {name: number for number, name in enumerate(names)}
@@ -143,6 +174,7 @@ def floors(names: list[str], steps: Steps) -> None:
     steps("floor: sort names", lambda: sorted(mixed))
     steps("floor: look names up", lambda: [known[name] for name in mixed])
     steps("floor: gather words", lambda: words[places])
+    return steps
 
 
 def parent(items: int, folder: Path) -> Steps:
@@ -152,10 +184,9 @@ def parent(items: int, folder: Path) -> Steps:
         (folder / name).mkdir(exist_ok=True)
     made = steps("plan", lambda: plan(settings(256, 1.0), source))
     with unswept():
-        floors([recording.id for recording in made.recordings], steps)
         made_up(made, folder)
         said = steps("read summaries", lambda: told.told(folder, made))
-        steps("near-duplicates (all cores)", lambda: duplicates.near(said.words, made.places))
+        steps("near-duplicates (all cores)", lambda: alike.pairs(said.words, made.places))
         sifted = steps("sift", lambda: sift(made, said, 0.01, folder, lambda *_: []))
         lines = steps("prove", lambda: proof.prove(made, sifted))
         steps("merge the sources", said.files.merge)
@@ -226,13 +257,15 @@ def reported(runs: int, folder: Path) -> Steps:
 def main() -> None:
     """Measure one size and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("parent", "checked", "built", "reported"))
+    parser.add_argument("kind", choices=("floors", "parent", "checked", "built", "reported"))
     parser.add_argument("items", type=int)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--per-shard", type=int, default=256)
     arguments = parser.parse_args()
-    if arguments.kind == "parent":
+    if arguments.kind == "floors":
+        steps = floors(arguments.items)
+    elif arguments.kind == "parent":
         steps = parent(arguments.items, arguments.folder)
     elif arguments.kind == "checked":
         steps = checked(arguments.folder)

@@ -12,20 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ADOPT = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
-ASK_EVERY_S = 0.05
+ASK_EVERY_S = 0.02
 
 
 @dataclass(slots=True)
 class Spent:
-    """Seconds by the clock and of all processors; where it was asked for, the highest resident memory of each process.
+    """Seconds by the clock and of all processors; where it was asked for, the highest memory of each process.
 
-    `peaks_mb` is by role: `parent` is the command itself, `server` what its workers are copied from, then `worker 1`,
-    `worker 2` ... in the order they were started.
+    `peaks_mb` is what was resident, as the kernel notes it, pages of files among it that the system may take back at
+    any time; `own_mb` is what is of no file and has to stay, the most that was seen at any look. Both are by role:
+    `parent` is the command itself, `server` what its workers are copied from, then `worker 1`, `worker 2` ... in the
+    order they were started.
     """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peaks_mb: dict[str, float] = field(default_factory=dict)
+    own_mb: dict[str, float] = field(default_factory=dict)
 
 
 def run(command: list[object], *, memory: bool = False) -> Spent:
@@ -37,7 +40,7 @@ def run(command: list[object], *, memory: bool = False) -> Spent:
     before, began = _cpu_s(), time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     spent = Spent()
-    watcher = threading.Thread(target=_watch, args=(process.pid, spent.peaks_mb, done := threading.Event()))
+    watcher = threading.Thread(target=_watch, args=(process.pid, spent, done := threading.Event()))
     if memory:
         watcher.start()
     _, said = process.communicate()
@@ -59,8 +62,12 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _watch(pid: int, peaks_mb: dict[str, float], done: threading.Event) -> None:
-    """Highest resident memory of a process and those below it, as the kernel notes it, until all is over."""
+def _mb(told: str) -> float:
+    return int(told.split(maxsplit=1)[0]) / 1024
+
+
+def _watch(pid: int, spent: Spent, done: threading.Event) -> None:
+    """Note the highest memory of a process and those below it until all is over."""
     roles = {pid: "parent"}
     while not done.is_set():
         for below in sorted(_below(pid) - roles.keys()):
@@ -71,10 +78,11 @@ def _watch(pid: int, peaks_mb: dict[str, float], done: threading.Event) -> None:
                 number = sum(role.startswith(kind) for role in roles.values())
                 roles[below] = f"{kind} {number + 1}" if kind == "worker" or number else kind
         for known, role in roles.items():
-            with suppress(OSError, ValueError, StopIteration):
-                lines = Path(f"/proc/{known}/status").read_text().splitlines()
-                peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-                peaks_mb[role] = max(peaks_mb.get(role, 0.0), peak / 1024)
+            with suppress(OSError, ValueError, KeyError):
+                told = dict(line.split(":", 1) for line in Path(f"/proc/{known}/status").read_text().splitlines())
+                peak, anonymous, shared = (_mb(told[name]) for name in ("VmHWM", "RssAnon", "RssShmem"))
+                spent.peaks_mb[role] = max(spent.peaks_mb.get(role, 0.0), peak)
+                spent.own_mb[role] = max(spent.own_mb.get(role, 0.0), anonymous + shared)
         time.sleep(ASK_EVERY_S)
 
 

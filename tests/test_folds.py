@@ -13,7 +13,7 @@ from at_data.build import plan
 from at_data.build.chosen import fold_count
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.stages.splits import Folds, assign, kept_whole
+from at_data.stages.splits import Folds, assign, group_names, kept_whole
 
 PLAIN = {"by": "speaker", "method": "balanced", "valid": 0.2, "missing_classes": "allow"}
 
@@ -251,5 +251,6 @@ def test_a_manifest_without_folds_or_with_two_has_no_all_folds(settings: dict[st
 def test_groups_of_one_corpus_are_left_out_in_their_sorted_order(tmp_path: Path, settings: dict[str, Any]) -> None:
     source = write_digits(tmp_path / "made" / "speech_commands", speakers=4, takes=1)
     made = plan(target(settings, "3/groups"), source)
-    tested = {made.groups[item] for item, part in made.assigned.items() if part == "test"}
-    assert tested == {sorted(set(made.groups.values()))[2]}
+    names = dict(zip(made.recordings.ids, group_names(made.recordings, made.manifest.split), strict=True))
+    tested = {names[item] for item, part in made.assigned.items() if part == "test"}
+    assert tested == {sorted(set(names.values()))[2]}

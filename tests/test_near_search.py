@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from at_data.build.alike import searcher
+from at_data.build.alike import spread
 from at_data.build.pool import Pool
 from at_data.build.unswept import unswept
 from at_data.stages.duplicates import laid, near, search
@@ -44,11 +44,11 @@ def test_workers_find_what_one_process_finds(words, workers, tmp_path):
     (tmp_path / "parts").mkdir()
     fewer = {item: held for item, held in words.items() if item[-1] in "048"}
     with Pool(workers) as pool:
-        look = searcher(tmp_path, pool)
-        assert look(words, sides(words)) == near(words, sides(words))
+        run = spread(tmp_path, pool)
+        assert near(words, sides(words), run=run) == near(words, sides(words))
         # a second search in the same work folder is of what it is given, not of what the first one was
-        assert look(fewer, sides(fewer)) == near(fewer, sides(fewer))
-        assert look({}, {}) == []
+        assert near(fewer, sides(fewer), run=run) == near(fewer, sides(fewer))
+        assert near({}, {}, run=run) == []
 
 
 def test_a_copy_is_found_where_every_word_is_in_a_crowd():
@@ -60,14 +60,13 @@ def test_a_copy_is_found_where_every_word_is_in_a_crowd():
     assert len(told) >= 0.98 * len(copies)
 
 
-@pytest.mark.parametrize("most", [1, 3, 64])
-def test_how_much_one_pass_looks_for_changes_nothing(words, monkeypatch, most):
+@pytest.mark.parametrize("passes", [1, 3, 64])
+def test_how_much_one_pass_looks_for_changes_nothing(words, monkeypatch, passes):
     monkeypatch.setattr(laid, "AT_ONCE", 2000)
     monkeypatch.setattr(laid, "BLOCK", 1000)
     expected = near(words, sides(words))
     assert len(expected) >= 75
-    monkeypatch.setattr(laid, "PASSES", 1)
-    monkeypatch.setattr(laid, "MOST_SORTS", most)
+    monkeypatch.setattr(laid, "PASSES", passes)
     monkeypatch.setattr(laid, "RECORDINGS", 10)
     assert near(words, sides(words)) == expected
 

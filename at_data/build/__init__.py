@@ -131,7 +131,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     quarantine = folder / "quarantine.jsonl"
     tables.write_quarantine(quarantine, chain.from_iterable(said.left_out[: len(made.tasks)]))
     stopwatch.lap("read the summaries")
-    sifted = sift(made, said, max_bad, quarantine, alike.searcher(folder, pool))
+    sifted = sift(made, said, max_bad, quarantine, alike.spread(folder, pool))
     stopwatch.lap("look for duplicates")
     lines = proof.prove(made, sifted)
     leaks.refuse(lines, made.manifest.name)

@@ -1,7 +1,8 @@
 """Where every recording of the corpus went, counted."""
 
 from collections import Counter
-from collections.abc import Collection
+
+import numpy as np
 
 from at_data.build import kinds
 from at_data.build.plan import Plan
@@ -16,17 +17,21 @@ def accounts(plan: Plan, sifted: Sifted) -> dict[str, int]:
     `noise`), or by their kind in the quarantine. `listed` is the sum of the rest. A noise task is counted in the
     recordings of speech that its mixtures are made of.
     """
-    origins: dict[str, str] = {}
+    held, ids = sifted.held, plan.recordings.columns.ids
+    fates: dict[str, str] = {}
     if isinstance(plan.manifest.noise, noise.Task):
         origins = {recording.id: recording.attributes[mixtures.SPEECH] for recording in plan.recordings}
-    held: Collection[str] = sifted.held
-    if origins:
-        held = {origins[item] for item in sifted.held}
-    fates: dict[str, str] = {}
-    for entry in sifted.left_out:
-        origin = origins.get(entry["recording"], entry["recording"])
-        if origin not in held and entry["kind"] not in kinds.BESIDE:
-            fates.setdefault(origin, entry["kind"])
+        kept = {recording.attributes[mixtures.SPEECH] for recording in plan.recordings.take(held[plan.recordings.rows])}
+        count = len(kept)
+        gone = ((origins.get(entry["recording"], entry["recording"]), entry) for entry in sifted.left_out)
+        lost = [(origin, entry["kind"]) for origin, entry in gone if origin not in kept]
+    else:
+        count = int(np.count_nonzero(held))
+        found = ((ids.find(entry["recording"]), entry) for entry in sifted.left_out)
+        lost = [(entry["recording"], entry["kind"]) for number, entry in found if number is None or not held[number]]
+    for origin, kind in lost:
+        if kind not in kinds.BESIDE:
+            fates.setdefault(origin, kind)
     counted = Counter(fates.values())
     counted.update({reason: len(items) for reason, items in plan.passed_over.items()})
-    return {"listed": plan.listed, "held": len(held), **dict(sorted(counted.items()))}
+    return {"listed": plan.listed, "held": count, **dict(sorted(counted.items()))}

@@ -1,24 +1,45 @@
-"""The search for near-duplicates given to the worker processes of a build, in parts."""
+"""Near-duplicates among the recordings of a build, looked for by its worker processes."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import Int32
 
+from at_data import scratch
+from at_data.build.compact import Words
 from at_data.build.pool import Pool
+from at_data.rolls import CHUNK
+from at_data.rolls.assignment import Assignment
 from at_data.stages import duplicates
 
-Near = Callable[[Mapping[str, UInt32[np.ndarray, "_"]], Mapping[str, str]], list[duplicates.Pair]]
-"""Pairs of near-duplicates in two splits, of fingerprints and splits by id."""
+
+def pairs(words: Words, places: Assignment, run: duplicates.Run | None = None) -> list[tuple[int, int]]:
+    """Pairs of recordings in two splits that are nearly the same, by their numbers, in order of their ids."""
+    numbers = _in_order(words, places)
+    names = sorted(places.names[code] for code in np.unique(places.codes[numbers]).tolist())
+    sides = np.array([names.index(name) if name in names else -1 for name in places.names], np.int32)
+    starts, sizes = scratch.filled(words.starts[numbers], np.int64), scratch.filled(words.sizes[numbers], np.int32)
+    of = scratch.filled(sides[places.codes[numbers]], np.int32)
+    found = duplicates.pairs(words.held, starts, sizes, of, run=run)
+    return [(int(numbers[one]), int(numbers[other])) for one, other, _ in found]
 
 
-def searcher(folder: Path, pool: Pool) -> Near:
-    """The search, its parts done by a pool; words lie in the work folder, which every worker maps into its memory."""
+def _in_order(words: Words, places: Assignment) -> Int32[np.ndarray, "recordings"]:
+    """Numbers of the recordings that have words, in order of their ids."""
+    order, numbers = places.columns.ids.order, scratch.Growing()
+    for start in range(0, order.size, CHUNK):
+        some = order[start : start + CHUNK]
+        numbers.add(some[words.there[some] & (words.sizes[some] > 0)])
+    return numbers.array(np.int32)
+
+
+def spread(folder: Path, pool: Pool) -> duplicates.Run:
+    """The search of a pool; words lie in the work folder, which every worker maps into its memory."""
     number = count()
 
     def run(laid: duplicates.Laid, parts: Sequence[duplicates.Part], threshold: float) -> Iterator[duplicates.Found]:
@@ -31,7 +52,7 @@ def searcher(folder: Path, pool: Pool) -> Near:
             yield found
         shutil.rmtree(place)
 
-    return partial(duplicates.near, run=run)
+    return run
 
 
 def _search(part: duplicates.Part, place: Path, threshold: float) -> duplicates.Found:

@@ -1,17 +1,21 @@
 """Which recordings of a corpus a manifest asks for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 from unicodedata import category
 
+import numpy as np
+
 from at_data import corpora
 from at_data.build import kinds
 from at_data.errors import CorpusError, ManifestError
 from at_data.manifest import Manifest, Subset
 from at_data.recordings import Recording
+from at_data.rolls import ABSENT, Ids, Roll
+from at_data.rolls.assignment import Assignment
 from at_data.stages import bias, noise, selection, splits
 
 ADVICE = "label it as the corpus labels the others, or take it away"
@@ -27,12 +31,12 @@ class Chosen:
     of the other parts of the split that a `subset` takes one part of: nothing like them may be in the dataset.
     """
 
-    recordings: list[Recording]
+    recordings: Roll
     unlabelled: list[dict[str, str]]
     asked: int
     listed: int
-    passed_over: dict[str, list[str]]
-    held_out: list[Recording]
+    passed_over: dict[str, Ids]
+    held_out: Roll
 
 
 def listed(module: ModuleType, source: Path) -> Iterator[Recording]:
@@ -60,45 +64,29 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
         first = _needs(manifest, part.target, part.split, part.bias)
     if manifest.balance != "none":
         first.append(manifest.balance.by)
-    roll: list[str] = []
-    kept = selection.keep(_enrolled(everything, roll), manifest.keep, tuple(dict.fromkeys(first)))
+    kept = selection.keep(everything, manifest.keep, tuple(dict.fromkeys(first)))
     recordings, reasons = kept.recordings, {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
     _refuse_twins(recordings, source)
     asked = len(recordings) + len(reasons)
-    passed_over = {"keep": left_over(roll, recordings, reasons)}
+    passed_over = {"keep": kept.unasked}
     not_listed: dict[str, str] = {}
     recordings = _inside(recordings, manifest.split if part == "none" else part.split, reasons, not_listed)
     if manifest.balance != "none":
         balanced = selection.balance(recordings, manifest.balance, manifest.seed)
-        passed_over["balance"] = left_over([r.id for r in recordings], balanced)
+        passed_over["balance"] = recordings.without(balanced).ids
         recordings = balanced
-    held_out: list[Recording] = []
+    held_out = recordings[:0]
     if part != "none":
         inside, held_out = _part(recordings, part, manifest.seed)
-        passed_over["subset"] = left_over([r.id for r in recordings], inside)
-        recordings = inside
+        passed_over["subset"] = recordings.without(inside).ids
         second = _needs(manifest, manifest.target, manifest.split, manifest.bias)
-        kept = selection.keep(recordings, {}, tuple(dict.fromkeys(second)))
-        reasons |= {item: f"no {lacking}" for item, lacking in kept.unlabelled.items()}
-        recordings = _inside(kept.recordings, manifest.split, reasons, not_listed)
+        recordings, without = selection.labelled(inside, tuple(dict.fromkeys(second)))
+        reasons |= {item: f"no {lacking}" for item, lacking in without.items()}
+        recordings = _inside(recordings, manifest.split, reasons, not_listed)
     if not recordings:
         raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
     found = unlabelled(reasons, kinds.UNLABELLED) + unlabelled(not_listed, kinds.NOT_LISTED, LIST_IT)
-    passed_over = {key: items for key, items in passed_over.items() if items}
-    return Chosen(recordings, found, asked, len(roll), passed_over, held_out)
-
-
-def left_over(ids: Iterable[str], taken: Iterable[Recording], besides: Iterable[str] = ()) -> list[str]:
-    """Ids that are neither taken nor among those besides."""
-    rest = {recording.id for recording in taken}.union(besides)
-    return [item for item in ids if item not in rest]
-
-
-def _enrolled(recordings: Iterable[Recording], roll: list[str]) -> Iterator[Recording]:
-    """The same recordings; their ids are noted as they pass."""
-    for recording in recordings:
-        roll.append(recording.id)
-        yield recording
+    return Chosen(recordings, found, asked, asked + len(kept.unasked), passed_over, held_out)
 
 
 def fold_count(manifest: Manifest, split: splits.Folds, source: Path) -> int:
@@ -124,30 +112,29 @@ def _needs(manifest: Manifest, target: str, split: splits.Split, rule: bias.Bias
     return needed if rule == "none" else [*needed, rule.attribute]
 
 
-def _inside(
-    recordings: list[Recording], split: splits.Split, reasons: dict[str, str], not_listed: dict[str, str]
-) -> list[Recording]:
+def _inside(recordings: Roll, split: splits.Split, reasons: dict[str, str], not_listed: dict[str, str]) -> Roll:
     """Recordings that a split made by somebody else knows; the others go among the reasons, or the not listed."""
     outside = splits.outside(recordings, split)
+    if not outside:
+        return recordings
     # what a file leaves out is left out on purpose: the manifest says so
     (not_listed if isinstance(split, splits.Imported) else reasons).update(outside)
-    return [recording for recording in recordings if recording.id not in outside]
+    return recordings.take(np.fromiter((item not in outside for item in recordings.ids), bool, len(recordings)))
 
 
-def _refuse_twins(recordings: Sequence[Recording], source: Path) -> None:
-    seen: set[str] = set()
-    for recording in recordings:
-        if recording.id in seen:
-            raise CorpusError(
-                source, f"two recordings with the id {recording.id}", "ids that differ", "rename one of the files"
-            )
-        seen.add(recording.id)
+def _refuse_twins(recordings: Roll, source: Path) -> None:
+    """CorpusError where two recordings have one id."""
+    again = min(recordings.columns.ids.repeated(), default=None)
+    if again is not None:
+        item = recordings.columns.ids.at(np.array([again]))[0]
+        raise CorpusError(source, f"two recordings with the id {item}", "ids that differ", "rename one of the files")
 
 
-def _part(recordings: list[Recording], subset: Subset, seed: int) -> tuple[list[Recording], list[Recording]]:
+def _part(recordings: Roll, subset: Subset, seed: int) -> tuple[Roll, Roll]:
     """Recordings that another dataset of the same ones has in one of its splits, and those in its others."""
-    outer = splits.assign(recordings, subset.split, seed, subset.target)
+    outer: Mapping[str, str] = splits.assign(recordings, subset.split, seed, subset.target)
     if subset.bias != "none":
         outer = bias.draw(recordings, outer, subset.bias, seed, subset.target, "subset.bias").assigned
-    inside = [recording for recording in recordings if outer.get(recording.id) == subset.part]
-    return inside, [recording for recording in recordings if outer.get(recording.id, subset.part) != subset.part]
+    placed = Assignment.over(recordings, outer)
+    inside = placed.part(recordings, subset.part)
+    return inside, recordings.take(placed.parts(recordings) != ABSENT).without(inside)

@@ -13,7 +13,7 @@ from at_data.build.plan import Plan
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
 
-GROUP = 1 << 20  # rows of a row group of a table, as pyarrow has it: no more of them are held at a time
+GROUP = 1 << 14  # rows of a row group of a table: no more of them are held at a time
 
 Make = Callable[[Items], Any]
 """Values of a column, of some items of one shard."""
@@ -27,13 +27,14 @@ def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
     starts = np.cumsum([0, *(len(items) for items in shards)]).tolist()
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, max(1, starts[-1]), GROUP):
-            some = [
-                items.only(slice(max(0, start - first), start + GROUP - first))
-                for items, first in zip(shards, starts, strict=False)
-                if first < start + GROUP and first + len(items) > start
-            ]
+            some, rows = [], [np.zeros(0, np.int64)]
+            for items, first in zip(shards, starts, strict=False):
+                if first < start + GROUP and first + len(items) > start:
+                    here = range(max(0, start - first), min(start + GROUP - first, len(items)))
+                    some.append(items.only(slice(here.start, here.stop)))
+                    rows.append(np.arange(here.start, here.stop))
             made = {name: _column(some, kind, make) for name, (kind, make) in columns.items() if name != "row"}
-            made["row"] = pa.array(_rows(shards, starts)[start : start + GROUP])
+            made["row"] = pa.array(np.concatenate(rows))
             writer.write_table(pa.table([made[name] for name in columns], schema), row_group_size=GROUP)
 
 
@@ -42,19 +43,19 @@ def _columns(plan: Plan, sifted: Sifted, shards: Sequence[Items]) -> dict[str, t
     text, length_s = pa.string(), plan.manifest.segment.length_s
     columns: dict[str, tuple[pa.DataType, Make]] = {
         "id": (text, lambda items: items.ids),
-        "recording": (text, lambda items: [recording.id for recording in items.recordings]),
-        "path": (text, lambda items: [recording.path for recording in items.recordings]),
+        "recording": (text, lambda items: list(items.recordings.ids)),
+        "path": (text, lambda items: items.recordings.columns.paths.at(items.recordings.rows)),
         "start_s": (pa.float64(), _starts_s),
         "stop_s": (pa.float64(), lambda items: _starts_s(items) + length_s),
         "split": (text, lambda items: [items.task.split] * len(items)),
         "shard": (text, lambda items: [items.task.file] * len(items)),
         "row": (pa.int64(), len),
-        "waveform": (text, lambda items: sifted.waveforms.hexed([recording.id for recording in items.recordings])),
+        "waveform": (text, lambda items: sifted.waveforms.hexed(items.recordings.rows)),
     }
-    known = {name for items in shards for recording in items.recordings for name in recording.attributes}
+    known = {name for items in shards for name in items.recordings.attributes}
     for name in plan.attributes:
         columns[f"attribute.{name}"] = (text if name in known else pa.null(), _attribute(name))
-    mixed = list(shards[0].rows.mixing) if shards else []
+    mixed = shards[0].mixed if shards else []
     for name in mixed:
         columns[f"noise.{name}"] = (pa.array(shards[0].mixing(name)[:1]).type, _mixing(name))
     if mixed:
@@ -63,22 +64,16 @@ def _columns(plan: Plan, sifted: Sifted, shards: Sequence[Items]) -> dict[str, t
 
 
 def _starts_s(items: Items) -> Float64[np.ndarray, "items"]:
-    begun_s = np.array([recording.start_s or 0.0 for recording in items.recordings], np.float64)
-    return np.asarray(begun_s + items.column("start_s"))
+    recordings = items.recordings
+    return np.asarray(np.nan_to_num(recordings.columns.starts_s[recordings.rows]) + items.column("start_s"))
 
 
 def _attribute(name: str) -> Make:
-    return lambda items: [recording.attributes.get(name) for recording in items.recordings]
+    return lambda items: items.recordings.columns.attribute(name).at(items.recordings.rows)
 
 
 def _mixing(name: str) -> Make:
     return lambda items: items.mixing(name)
-
-
-def _rows(shards: Sequence[Items], starts: Sequence[int]) -> Any:
-    """Row of every item in its shard."""
-    sizes = [len(items) for items in shards]
-    return np.arange(starts[-1]) - np.repeat(np.array(starts[:-1], np.int64), sizes)
 
 
 def _column(shards: Sequence[Items], kind: pa.DataType, make: Make) -> pa.Array:

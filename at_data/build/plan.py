@@ -3,16 +3,22 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+from jaxtyping import Int64
+
 from at_data import corpora, seeds, shards
 from at_data.build import kinds
-from at_data.build.chosen import chosen, left_over, listed, unlabelled
+from at_data.build.chosen import chosen, listed, unlabelled
 from at_data.build.unswept import unswept
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
+from at_data.rolls import ABSENT, Ids, Roll, Texts, joined
+from at_data.rolls.assignment import Assignment
 from at_data.stages import bias, leaks, mixtures, noise, noise_files, selection, spectra, splits
 
 
@@ -28,13 +34,16 @@ class NoisePool:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One shard to build: a pure function of these fields and the files they name."""
+    """One shard to build: a pure function of these fields and the files they name.
+
+    `recordings` are a roll in the process that plans, a tuple in a worker.
+    """
 
     number: int
     split: str
     file: str
     root: Path
-    recordings: tuple[Recording, ...]
+    recordings: Sequence[Recording]
     manifest: Manifest
     noise_root: Path | None
     noises: tuple[Recording, ...]
@@ -47,30 +56,29 @@ class Plan:
     manifest: Manifest
     corpus: ModuleType
     root: Path
-    recordings: tuple[Recording, ...]
+    recordings: Roll
+    held_out: Roll
+    """Recordings that the dataset may hold no copy of."""
     unlabelled: tuple[Mapping[str, str], ...]
     asked: int
     listed: int
-    passed_over: Mapping[str, Sequence[str]]
+    passed_over: Mapping[str, Ids]
     """Ids of recordings that the manifest does not ask for, by the key that says so."""
     warnings: tuple[str, ...]
-    assigned: Mapping[str, str]
+    assigned: Assignment
     bias: bias.Drawn | None
-    groups: Mapping[str, str]
     proof: tuple[leaks.Line, ...]
     attributes: Mapping[str, list[str]]
     tasks: tuple[Task, ...]
     watched: tuple[Task, ...]
-    """Recordings that the dataset may hold no copy of: they are read and compared, and nothing is made of them."""
+    """Tasks of the recordings held out: they are read and compared, and nothing is made of them."""
     noise: NoisePool | None
     listing: str
 
     @property
-    def places(self) -> Mapping[str, str]:
+    def places(self) -> Assignment:
         """Split of every recording that is read, those held out among them."""
-        if not self.watched:
-            return self.assigned
-        return {**self.assigned, **{r.id: leaks.HELD_OUT for task in self.watched for r in task.recordings}}
+        return self.assigned.beside(self.held_out, leaks.HELD_OUT) if self.watched else self.assigned
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -96,7 +104,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     module = corpora.load(manifest.corpus)
     counting = corpora.Counting(module)
     wanted = chosen(counting.over(listed(module, source)), manifest, source)
-    recordings, unlabelled = wanted.recordings, wanted.unlabelled
+    recordings, held_out, unlabelled = wanted.recordings, wanted.held_out, wanted.unlabelled
     pool, strange = _noise_pool(manifest, noise_source)
     unlabelled += strange
     passed_over = dict(wanted.passed_over)
@@ -104,30 +112,35 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     drawn = None
     if isinstance(manifest.noise, noise.Task):
         assert pool is not None, "a noise task has noise"
-        recordings, assigned = _mixtures(manifest, manifest.noise, recordings, pool)
-        used = {recording.attributes[mixtures.SPEECH] for recording in recordings}
-        passed_over["noise"] = left_over((r.id for r in wanted.recordings), (), used)
+        made, of_mixtures = _mixtures(manifest, manifest.noise, recordings, pool)
+        used = {recording.attributes[mixtures.SPEECH] for recording in made}
+        passed_over["noise"] = Ids.of_all(Texts.of(item for item in recordings.ids if item not in used))
+        listing = Roll.of(chain(made, held_out))
+        recordings, held_out = listing[: len(made)], listing[len(made) :]
+        assigned = Assignment.over(recordings, of_mixtures)
         together = (mixtures.SPEECH, mixtures.NOISE)
     else:
         assigned = splits.assign(recordings, manifest.split, manifest.seed, manifest.target)
     if manifest.bias != "none":
         drawn = bias.draw(recordings, assigned, manifest.bias, manifest.seed, manifest.target)
-        passed_over["bias"] = left_over((r.id for r in recordings), (), drawn.assigned)
-        recordings, assigned = [r for r in recordings if r.id in drawn.assigned], drawn.assigned
-    groups = splits.group_names(recordings, manifest.split)
-    attributes = _vocabulary(recordings)
+        assigned = Assignment.over(recordings, drawn.assigned)
+        biased = recordings.take(assigned.parts(recordings) != ABSENT)
+        passed_over["bias"] = recordings.without(biased).ids
+        recordings = biased
+    attributes = {name: recordings.held(name) for name in recordings.attributes}
     _check_attributes(manifest, attributes)
     root = corpora.root(module, source)
-    places = {**assigned, **{recording.id: leaks.HELD_OUT for recording in wanted.held_out}}
+    places = assigned.beside(held_out, leaks.HELD_OUT) if held_out else assigned
     keys = (*_groups(manifest, module), *together)
-    proof = leaks.prove((*recordings, *wanted.held_out), places, keys, manifest.shared)
+    proof = leaks.prove(joined([recordings, held_out]), places, keys, manifest.shared)
     leaks.refuse(proof, manifest.name)
     tasks = _tasks(manifest, root, recordings, assigned, pool)
     return Plan(
         manifest=manifest,
         corpus=module,
         root=root,
-        recordings=tuple(recordings),
+        recordings=recordings,
+        held_out=held_out,
         unlabelled=tuple(unlabelled),
         asked=wanted.asked,
         listed=wanted.listed,
@@ -135,13 +148,12 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         warnings=tuple(counting.differences()),
         assigned=assigned,
         bias=drawn,
-        groups=dict(zip((r.id for r in recordings), groups, strict=True)),
         proof=tuple(proof),
         attributes=attributes,
         tasks=tasks,
-        watched=_watched(manifest, root, wanted.held_out, len(tasks)),
+        watched=_watched(manifest, root, held_out, len(tasks)),
         noise=pool,
-        listing=_listing((*recordings, *wanted.held_out), unlabelled, places, pool),
+        listing=_listing(joined([recordings, held_out]), unlabelled, places, pool),
     )
 
 
@@ -175,24 +187,16 @@ def _refuse_biased_noise(manifest: Manifest) -> None:
 
 
 def _mixtures(
-    manifest: Manifest, task: noise.Task, speech: list[Recording], pool: NoisePool
+    manifest: Manifest, task: noise.Task, speech: Roll, pool: NoisePool
 ) -> tuple[list[Recording], dict[str, str]]:
     """Mixtures of a noise task and their splits: speech and noise files are divided before anything is mixed."""
     assigned = splits.assign(speech, manifest.split, manifest.seed, None)
-    by_split = {split: [r for r in speech if assigned[r.id] == split] for split in splits.SPLITS}
+    by_split = {split: list(assigned.part(speech, split)) for split in splits.SPLITS}
     total = task.hours * 3600 / manifest.segment.length_s / noise.levels(task)
     numbers = {split: round(total * len(members) / len(speech)) for split, members in by_split.items()}
     made = mixtures.mixtures(by_split, pool.by_split, task.label, numbers, manifest.seed)
     recordings = sorted((r for members in made.values() for r in members), key=lambda r: r.id)
     return recordings, {r.id: split for split, members in made.items() for r in members}
-
-
-def _vocabulary(recordings: Sequence[Recording]) -> dict[str, list[str]]:
-    values: dict[str, set[str]] = {}
-    for recording in recordings:
-        for name, value in recording.attributes.items():
-            values.setdefault(name, set()).add(value)
-    return {name: sorted(found) for name, found in sorted(values.items())}
 
 
 def _check_attributes(manifest: Manifest, attributes: Mapping[str, list[str]]) -> None:
@@ -239,7 +243,7 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
 
 
 def _tasks(
-    manifest: Manifest, root: Path, recordings: Sequence[Recording], assigned: Mapping[str, str], pool: NoisePool | None
+    manifest: Manifest, root: Path, recordings: Roll, assigned: Assignment, pool: NoisePool | None
 ) -> tuple[Task, ...]:
     """Shards of each split, its files in a seeded random order.
 
@@ -248,14 +252,9 @@ def _tasks(
     tasks: list[Task] = []
     size = manifest.store.recordings_per_shard
     for split in (*splits.SPLITS, bias.CONFLICTING):
-        files: dict[str, list[Recording]] = {}
-        for recording in recordings:
-            if assigned[recording.id] == split:
-                files.setdefault(recording.path, []).append(recording)
-        members = [*files.values()]
-        order = seeds.generator(manifest.seed, "order", split).permutation(len(members)).tolist()
-        dealt = [recording for place in order for recording in members[place]]
-        pieces = [tuple(dealt[start : start + size]) for start in range(0, len(dealt), size)]
+        members = assigned.part(recordings, split)
+        dealt = members.take(_dealt(members, manifest.seed, split))
+        pieces = [dealt[start : start + size] for start in range(0, len(dealt), size)]
         for number, piece in enumerate(pieces):
             tasks.append(
                 Task(
@@ -273,27 +272,37 @@ def _tasks(
     return tuple(tasks)
 
 
-def _watched(manifest: Manifest, root: Path, held_out: Sequence[Recording], first: int) -> tuple[Task, ...]:
+def _dealt(members: Roll, seed: int, split: str) -> Int64[np.ndarray, "recordings"]:
+    """Places of recordings in the seeded order of their files, which are numbered as they are first met."""
+    file = members.columns.paths.ranks[members.rows]
+    firsts = np.empty(int(file.max(initial=-1)) + 1, np.int32)
+    firsts[file[::-1]] = np.arange(file.size - 1, -1, -1, dtype=np.int32)  # what is written last stays
+    first = firsts[file]
+    number = np.cumsum(first == np.arange(first.size, dtype=np.int32), dtype=np.int32)[first] - 1
+    order = seeds.generator(seed, "order", split).permutation(int(number.max(initial=-1)) + 1)
+    turn = np.empty(order.size, np.int32)
+    turn[order] = np.arange(order.size, dtype=np.int32)
+    return np.argsort(turn[number], kind="stable")
+
+
+def _watched(manifest: Manifest, root: Path, held_out: Roll, first: int) -> tuple[Task, ...]:
     """Tasks that make no shard, of the recordings held out."""
     size = manifest.store.recordings_per_shard
     starts = range(0, len(held_out), size)
-    pieces = [tuple(held_out[start : start + size]) for start in starts]
+    pieces = [held_out[start : start + size] for start in starts]
     return tuple(
         Task(first + number, leaks.HELD_OUT, "", root, piece, manifest, None, ()) for number, piece in enumerate(pieces)
     )
 
 
 def _listing(
-    recordings: Sequence[Recording],
-    unlabelled: Sequence[Mapping[str, str]],
-    assigned: Mapping[str, str],
-    pool: NoisePool | None,
+    recordings: Roll, unlabelled: Sequence[Mapping[str, str]], assigned: Assignment, pool: NoisePool | None
 ) -> str:
     """Digest of what was listed: the same source, unpacked anywhere, has the same."""
     digest = hashlib.sha256()
-    for r in recordings:
+    for r, split in zip(recordings, assigned.each(recordings), strict=True):
         digest.update(
-            f"{r.id}\t{r.path}\t{r.start_s}\t{r.length_s}\t{sorted(r.attributes.items())}\t{assigned[r.id]}\n".encode()
+            f"{r.id}\t{r.path}\t{r.start_s}\t{r.length_s}\t{sorted(r.attributes.items())}\t{split}\n".encode()
         )
     for entry in unlabelled:
         digest.update(f"unlabelled\t{entry['id']}\t{entry['reason']}\n".encode())

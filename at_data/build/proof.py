@@ -1,9 +1,9 @@
 """The whole proof of a build: groups, waveforms, near-duplicates and noise of what is held."""
 
-from itertools import chain
-
 from at_data.build.plan import Plan
+from at_data.build.rows import Items
 from at_data.build.sift import Sifted
+from at_data.rolls import joined
 from at_data.stages import bias, leaks
 
 
@@ -12,23 +12,25 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
 
     Groups were proved when the build was planned, or it would not have begun; here they are those of what is left.
     """
-    watched = [recording for task in made.watched for recording in task.recordings]
     keys = dict.fromkeys(line.key for line in made.proof)
-    parted = [(task.split, kept) for task, kept in zip(made.tasks, sifted.items, strict=True)]
-    by_split: dict[str, set[str]] = {task.split: set() for task in made.tasks}
+    parted: dict[str, list[Items]] = {task.split: [] for task in made.tasks}
+    for task, kept in zip(made.tasks, sifted.items, strict=True):
+        parted[task.split].append(kept)
+    rolls = {split: joined([items.recordings for items in some]) for split, some in parted.items()}
     if made.watched:
-        by_split[leaks.HELD_OUT] = set()
-    some = chain(((split, kept.recordings) for split, kept in parted), [(leaks.HELD_OUT, watched)])
-    proof = leaks.prove_parted(some, by_split, keys, made.manifest.shared)
+        rolls[leaks.HELD_OUT] = made.held_out
+    proof = leaks.prove_parted(rolls, keys, made.manifest.shared)
+    by_split: dict[str, set[str]] = {split: set() for split in rolls}
     # no two splits share a waveform that one recording has alone
     held, places = sifted.held, made.places
-    for item in sifted.waveforms.several():
-        split = places[item]
-        if split == leaks.HELD_OUT or item in held:
-            by_split[split].add(sifted.waveforms[item])
+    several = sifted.waveforms.several()
+    splits = places.some(several).values()
+    for number, split, waveform in zip(several, splits, sifted.waveforms.hexed(several), strict=True):
+        if split == leaks.HELD_OUT or held[number]:
+            by_split[split].add(waveform)
     rules = made.manifest.duplicates
     proof += leaks.prove_disjoint(leaks.WAVEFORM, by_split, waived=rules.exact == "keep")
-    proof += leaks.prove_alike(sifted.near, made.places, by_split, waived=rules.near == "keep")
+    proof += leaks.prove_alike(sifted.near, places, by_split, waived=rules.near == "keep")
     if made.noise:
         same = made.noise.same
         noises = {
@@ -36,9 +38,9 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
         }
         proof += leaks.prove_disjoint(leaks.NOISE, noises)
         heard: dict[str, set[str]] = {split: set() for split in noises}
-        for split, kept in parted:
+        for split, some in parted.items():
             # what contradicts a bias has the noise of the test
             place = "test" if split == bias.CONFLICTING else split
-            heard[place].update(sifted.noises[noise] for noise in kept.mixing("noise"))
+            heard[place].update(sifted.noises[noise] for kept in some for noise in kept.mixing("noise"))
         proof += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, heard)
     return proof

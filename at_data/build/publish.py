@@ -12,10 +12,9 @@ from jaxtyping import Int64
 from at_data import headers, shards
 from at_data.build.accounts import accounts
 from at_data.build.finish import Finish
-from at_data.build.plan import Plan, Task
+from at_data.build.plan import Plan
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
-from at_data.recordings import Recording
 from at_data.stages import bias, scaling
 
 LIBRARIES = ("h5py", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
@@ -34,17 +33,24 @@ def scale_of(train: Iterable[Items], kind: str) -> scaling.Scale:
     return scaling.scale_of(scaling.Sums(count, total, squares))
 
 
-def finish_task(plan: Plan, sifted: Sifted, scale: scaling.Scale, task: Task, kept: Items, part: str) -> Finish:
-    """What is left to do for one shard."""
-    recordings, store = kept.recordings, plan.manifest.store
+def finish_task(
+    plan: Plan,
+    sifted: Sifted,
+    scale: scaling.Scale,
+    kept: Items,
+    part: str,
+    codes: Mapping[str, Int64[np.ndarray, "values"]],
+) -> Finish:
+    """What is left to do for one shard; `codes` are the numbers of the values of every attribute."""
+    task, recordings, store = kept.task, kept.recordings, plan.manifest.store
     return Finish(
         number=task.number,
         file=task.file,
         places=kept.column("place"),
         real=shards.Extents(kept.column("first").astype(np.int64), kept.column("length").astype(np.int64)),
-        columns={name: _column(recordings, name, values) for name, values in plan.attributes.items()},
+        columns={name: codes[name][recordings.codes(name)] for name in plan.attributes},
         ids=kept.ids,
-        waveforms=sifted.waveforms.hexed([recording.id for recording in recordings]),
+        waveforms=sifted.waveforms.hexed(recordings.rows),
         scale=scale,
         digest=plan.manifest.digest,
         target=plan.manifest.target,
@@ -54,12 +60,6 @@ def finish_task(plan: Plan, sifted: Sifted, scale: scaling.Scale, task: Task, ke
         shape=plan.shape,
         part=part,
     )
-
-
-def _column(recordings: Sequence[Recording], name: str, known: Sequence[str]) -> Int64[np.ndarray, "items"]:
-    codes = {value: code for code, value in enumerate(known)}
-    values = (recording.attributes.get(name) for recording in recordings)
-    return np.array([shards.UNKNOWN if value is None else codes[value] for value in values], np.int64)
 
 
 def header(
@@ -79,7 +79,7 @@ def header(
     classes: dict[str, Counter[str]] = {name: Counter() for name in plan.splits}
     for task, kept in zip(plan.tasks, items, strict=True):
         counts[task.split] += len(kept)
-        classes[task.split].update(recording.attributes[manifest.target] for recording in kept.recordings)
+        classes[task.split].update(_values(kept, manifest.target))
     made = headers.Header(
         format=headers.FORMAT,
         name=manifest.name,
@@ -115,6 +115,13 @@ def header(
         versions=versions(),
     )
     return made.model_copy(update={"content": headers.content(made)})
+
+
+def _values(items: Items, attribute: str) -> dict[str, int]:
+    """How many items have each value of an attribute."""
+    values = items.recordings.values(attribute)
+    codes, counts = np.unique(items.recordings.codes(attribute), return_counts=True)
+    return {values[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
 
 
 def _count(left_out: Iterable[Mapping[str, str]]) -> dict[str, int]:

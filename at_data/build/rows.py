@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Shaped
 
+from at_data import scratch
 from at_data.build.parts import Row
 from at_data.build.plan import Task
-from at_data.recordings import Recording
+from at_data.rolls import Roll
 
 FIELDS = [
     ("recording", np.int32),
@@ -22,30 +23,54 @@ FIELDS = [
     ("total", np.float64),
     ("squares", np.float64),
 ]
-
-Column = list[Any] | Shaped[np.ndarray, "rows"]
+KINDS = {float: np.float64, int: np.int64, str: np.int32}  # a string is held as its number among those that were met
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one task; `mixing` holds the columns of what was mixed in, or nothing."""
+    """Rows of one task; `mixing` holds the columns of what was mixed in, `texts` the strings that some stand for."""
 
     columns: Shaped[np.ndarray, "rows"]
-    mixing: dict[str, Column]
+    mixing: Shaped[np.ndarray, "mixed"]
+    texts: dict[str, list[str]]
 
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> "Rows":
-        """The same rows."""
+
+class Noting:
+    """Rows of many tasks as they come, on disk."""
+
+    def __init__(self) -> None:
+        self._columns, self._mixing = scratch.Growing(), scratch.Growing()
+        self._kinds: list[tuple[str, Any]] = []
+        self._texts: dict[str, dict[str, int]] = {}
+        self._counts: list[int] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Note the rows of the next task."""
         cells = [(row.recording, row.segment, row.start_s, row.place, *row.real, *row.sums) for row in rows]
+        self._columns.add(np.array(cells, FIELDS))
+        self._counts.append(len(rows))
         mixings = [row.mixing for row in rows if row.mixing is not None]
-        names = mixings[0] if mixings else ()
-        return cls(np.array(cells, FIELDS), {name: _column([mixing[name] for mixing in mixings]) for name in names})
+        if mixings:
+            if not self._kinds:
+                self._kinds = [(name, KINDS[type(value)]) for name, value in mixings[0].items()]
+                self._texts = {name: {} for name, value in mixings[0].items() if isinstance(value, str)}
+            noted = np.empty(len(mixings), self._kinds)
+            for name, _ in self._kinds:
+                known = self._texts.get(name)
+                values = [mixing[name] for mixing in mixings]
+                noted[name] = values if known is None else [known.setdefault(value, len(known)) for value in values]
+            self._mixing.add(noted)
 
-
-def _column(values: list[Any]) -> Column:
-    """Numbers of one kind as an array, anything else as it is."""
-    kinds = {type(value) for value in values}
-    return np.array(values) if kinds in ({int}, {float}) else values
+    def rows(self) -> list[Rows]:
+        """Rows of every task."""
+        columns, mixing = self._columns.array(FIELDS), self._mixing.array(self._kinds or [("none", np.int8)])
+        texts = {name: list(known) for name, known in self._texts.items()}
+        found, start = [], 0
+        for count in self._counts:
+            # of a task all items have noise mixed in, or none
+            found.append(Rows(columns[start : start + count], mixing[start : start + count], texts))
+            start += count
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +86,32 @@ class Items:
         return self.order.size
 
     @property
-    def recordings(self) -> list[Recording]:
+    def recordings(self) -> Roll:
         """Recording of every item."""
-        return [self.task.recordings[place] for place in self.column("recording").tolist()]
+        return Roll.of(self.task.recordings).take(self.column("recording"))
 
     @property
     def ids(self) -> list[str]:
         """Segment id of every item."""
         segments = self.column("segment").tolist()
-        return [f"{found.id}#{segment}" for found, segment in zip(self.recordings, segments, strict=True)]
+        return [f"{item}#{segment}" for item, segment in zip(self.recordings.ids, segments, strict=True)]
 
     def column(self, name: str) -> Shaped[np.ndarray, "items"]:
         """What the rows say, of every item."""
         return np.asarray(self.rows.columns[name][self.order])
 
+    @property
+    def mixed(self) -> list[str]:
+        """Names of what is told of the noise that was mixed in; none where there is none."""
+        return [name for name in self.rows.mixing.dtype.names or () if name != "none"]
+
     def mixing(self, name: str) -> list[Any]:
         """What was mixed into every item, in one respect; nothing where nothing was."""
-        if name not in self.rows.mixing:
+        if name not in self.mixed:
             return []
-        column = self.rows.mixing[name]
-        found: list[Any] = (
-            column[self.order].tolist() if isinstance(column, np.ndarray) else [column[at] for at in self.order]
-        )
-        return found
+        values: list[Any] = self.rows.mixing[name][self.order].tolist()
+        texts = self.rows.texts.get(name)
+        return values if texts is None else [texts[value] for value in values]
 
     def only(self, kept: slice | Shaped[np.ndarray, "_"]) -> "Items":
         """Some of the items, as an index of numpy names them."""

@@ -6,15 +6,18 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
-from at_data.build import kinds
-from at_data.build.alike import Near
-from at_data.build.compact import Hashes, Some, Words
+from at_data import scratch
+from at_data.build import alike, kinds
+from at_data.build.compact import Hashes, Words
 from at_data.build.finish import row_order
 from at_data.build.plan import Plan
 from at_data.build.rows import Items, Rows
 from at_data.build.told import Told
 from at_data.errors import CorpusError
+from at_data.rolls import Roll
+from at_data.rolls.assignment import Assignment
 from at_data.stages import duplicates, leaks
 
 
@@ -34,16 +37,16 @@ class Sifted:
     left_out: list[Mapping[str, str]]
 
     @property
-    def held(self) -> Some:
-        """Recordings of which an item stays."""
-        there = np.zeros_like(self.waveforms.there)
+    def held(self) -> Bool[np.ndarray, "listing"]:
+        """Of every recording of the listing, whether an item of it stays."""
+        there = scratch.zeros(self.waveforms.there.size, bool)
         for items in self.items:
-            there[[self.waveforms.numbers[recording.id] for recording in items.recordings]] = True
-        return Some(self.waveforms.numbers, there)
+            there[items.recordings.rows] = True
+        return there
 
 
-def sift(plan: Plan, said: Told, max_bad: float, where: Path, search: Near = duplicates.near) -> Sifted:
-    """What stays of everything read; `search` finds recordings that are alike.
+def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Run | None = None) -> Sifted:
+    """What stays of everything read; `run` searches the parts of all fingerprints for recordings that are alike.
 
     Raises CorpusError when more than a share of `max_bad` is bad (`where` is the list to look into), when the manifest
     has shared waveforms or near-duplicates end the build, and when a split lost a class.
@@ -53,30 +56,36 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, search: Near = dup
     places = plan.places
     refuse_too_bad(left_out, kinds.BAD, len(plan.recordings), max_bad, where)
     unheard = _unheard(chain.from_iterable(said.left_out[own:]))
-    refuse_too_bad(unheard, kinds.HELD_OUT, sum(len(task.recordings) for task in plan.watched), max_bad, plan.root)
+    refuse_too_bad(unheard, kinds.HELD_OUT, len(plan.held_out), max_bad, plan.root)
     left_out += unheard
     rules = plan.manifest.duplicates
-    several = {item: said.waveforms[item] for item in said.waveforms.several()}
-    same = {} if rules.exact == "keep" else leaks.shared_waveforms(several, places)
+    same = {} if rules.exact == "keep" else _same(said.waveforms, places)
     _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
-    left_out += _entries(places, same, kinds.DUPLICATE, "same waveform as")
-    alike, near = _near(search, places, rules.near, said.words.only(said.words.without(same)))
-    _refuse_duplicates(plan, alike, rules.near, "near", "nearly the same sound as")
-    left_out += _entries(places, alike, kinds.NEAR_DUPLICATE, "nearly the same sound as")
-    items = _items(plan, said.rows[:own], {**same, **alike})
+    left_out += _entries(same, kinds.DUPLICATE, "same waveform as")
+    dropped = [loser.number for loser in same.values()]
+    nearly, near = _near(run, places, rules.near, said.words.without(np.array(dropped, np.int64)))
+    _refuse_duplicates(plan, nearly, rules.near, "near", "nearly the same sound as")
+    left_out += _entries(nearly, kinds.NEAR_DUPLICATE, "nearly the same sound as")
+    dropped += [loser.number for loser in nearly.values()]
+    items = _items(plan, said.rows[:own], np.array(dropped, np.int64))
     _refuse_lost_class(plan, items, where)
     return Sifted(items, said.waveforms, said.words, said.noises, near, left_out)
 
 
-def _items(plan: Plan, rows: Sequence[Rows], dropped: Mapping[str, str]) -> list[Items]:
+def _items(plan: Plan, rows: Sequence[Rows], dropped: Int64[np.ndarray, "dropped"]) -> list[Items]:
     """Items of every shard in their final order, but for those of recordings that are dropped."""
-    found = []
+    out = scratch.zeros(len(plan.recordings.columns.ids), bool)
+    out[dropped] = True
+    orders = scratch.zeros(sum(len(some.columns) for some in rows), np.int32)
+    found, start = [], 0
     for task, some in zip(plan.tasks, rows, strict=True):
-        order = row_order(plan.manifest.seed, task.file, len(some.columns)).astype(np.int32)
+        order = orders[start : start + len(some.columns)]
+        order[:] = row_order(plan.manifest.seed, task.file, order.size)
         items = Items(task, some, order)
-        if dropped:
-            items = items.only(np.array([recording.id not in dropped for recording in items.recordings], bool))
+        if dropped.size:
+            items = items.only(~out[items.recordings.rows])
         found.append(items)
+        start += order.size
     return found
 
 
@@ -98,33 +107,59 @@ def refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Loser:
+    """A recording that gives way: its number, and what stays in its place, in which split."""
+
+    number: int
+    keeper: str
+    split: str
+
+
+def _same(waveforms: Hashes, places: Assignment) -> dict[str, _Loser]:
+    """Recordings with the waveform of one in a more protected split."""
+    numbers = waveforms.several()
+    ids = places.columns.ids.at(numbers)
+    splits = places.some(numbers)
+    losers = leaks.shared_waveforms(dict(zip(ids, waveforms.hexed(numbers), strict=True)), splits)
+    return _losers(losers, dict(zip(ids, numbers.tolist(), strict=True)), splits)
+
+
 def _near(
-    search: Near, places: Mapping[str, str], rule: str, words: Words
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    run: duplicates.Run | None, places: Assignment, rule: str, words: Words
+) -> tuple[dict[str, _Loser], list[tuple[str, str]]]:
     """Recordings nearly the same as one in a more protected split, as far as the manifest minds; and pairs that stay.
 
     Looked for again until none is left: of a sound that very many recordings hold, not all pairs are named at once.
     """
-    dropped: dict[str, str] = {}
+    dropped: dict[str, _Loser] = {}
     while True:
-        pairs = [(pair.one, pair.other) for pair in search(words, places)]
-        losers = leaks.less_protected(pairs, places)
+        found = alike.pairs(words, places, run)
+        numbers = np.unique(np.array(found, np.int64))
+        names = dict(zip(numbers.tolist(), places.columns.ids.at(numbers), strict=True))
+        pairs, splits = [(names[one], names[other]) for one, other in found], places.some(numbers)
+        losers = leaks.less_protected(pairs, splits)
         if not losers or rule == "keep":
             return dropped, pairs
-        dropped |= losers
-        words = words.only(words.without(losers))
+        more = _losers(losers, {name: number for number, name in names.items()}, splits)
+        dropped |= more
+        words = words.without(np.array([loser.number for loser in more.values()], np.int64))
 
 
-def _entries(places: Mapping[str, str], dropped: Mapping[str, str], kind: str, text: str) -> list[dict[str, str]]:
+def _losers(keepers: Mapping[str, str], numbers: Mapping[str, int], splits: Mapping[str, str]) -> dict[str, _Loser]:
+    return {item: _Loser(numbers[item], keeper, splits[keeper]) for item, keeper in keepers.items()}
+
+
+def _entries(dropped: Mapping[str, _Loser], kind: str, text: str) -> list[dict[str, str]]:
     return [
-        {"id": item, "recording": item, "kind": kind, "reason": f"{text} {keeper} in {places[keeper]}"}
-        for item, keeper in sorted(dropped.items())
+        {"id": item, "recording": item, "kind": kind, "reason": f"{text} {loser.keeper} in {loser.split}"}
+        for item, loser in sorted(dropped.items())
     ]
 
 
-def _refuse_duplicates(plan: Plan, found: Mapping[str, str], rule: str, key: str, text: str) -> None:
+def _refuse_duplicates(plan: Plan, found: Mapping[str, _Loser], rule: str, key: str, text: str) -> None:
     if found and rule == "fail":
-        pairs = "; ".join(f"{item} = {keeper}" for item, keeper in sorted(found.items())[:5])
+        pairs = "; ".join(f"{item} = {loser.keeper}" for item, loser in sorted(found.items())[:5])
         raise CorpusError(
             plan.root,
             f"{len(found)} recordings have {text} one in another split ({pairs})",
@@ -136,13 +171,14 @@ def _refuse_duplicates(plan: Plan, found: Mapping[str, str], rule: str, key: str
 def _refuse_lost_class(plan: Plan, items: Sequence[Items], quarantine: Path) -> None:
     """Every class the plan brought into a split must still be there in what could be read."""
     target = plan.manifest.target
-    planned: dict[str, set[str]] = {task.split: set() for task in plan.tasks}
-    held: dict[str, set[str]] = {task.split: set() for task in plan.tasks}
+    planned: dict[str, set[int]] = {task.split: set() for task in plan.tasks}
+    held: dict[str, set[int]] = {task.split: set() for task in plan.tasks}
     for task, kept in zip(plan.tasks, items, strict=True):
-        planned[task.split].update(recording.attributes[target] for recording in task.recordings)
-        held[task.split].update(recording.attributes[target] for recording in kept.recordings)
+        planned[task.split].update(Roll.of(task.recordings).codes(target).tolist())
+        held[task.split].update(kept.recordings.codes(target).tolist())
+    values = plan.recordings.values(target)
     for split, found in held.items():
-        lost = sorted(planned[split] - found)
+        lost = sorted(values[code] for code in planned[split] - found)
         if lost:
             raise CorpusError(
                 quarantine,

@@ -1,17 +1,20 @@
 """What the files of a source held when they were read."""
 
 import csv
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import xxhash
+from jaxtyping import Shaped
 
+from at_data import scratch
 from at_data.build.compact import HASH_BYTES
 from at_data.errors import CorpusError, ShardError
 from at_data.files import blocks
+from at_data.rolls import CHUNK, Roll, Texts
 
 ABSENT = -1  # bytes of a file that is not there
 COLUMNS = ("source", "path", "bytes", "xxh3_128")
@@ -69,51 +72,57 @@ def _size_bytes(path: Path) -> int:
         return ABSENT
 
 
-class Files:
-    """Content of every file of a corpus that was read, in columns, and of the noise, whose files are few."""
+ENTRY = [("path", np.int32), ("size_bytes", np.int64), ("xxh3_128", np.uint8, HASH_BYTES)]
 
-    def __init__(self) -> None:
-        self._paths: list[str] = []
-        self._sizes = array("q")
-        self._hashes = bytearray()
+
+class Files:
+    """Content of every file of a corpus that was read, on disk, and of the noise, whose files are few.
+
+    A path is told by the number of a recording that has it in `paths`, those of the listing.
+    """
+
+    def __init__(self, paths: Texts) -> None:
+        self._paths = paths
+        self._met = scratch.Growing()
+        self._entries: Shaped[np.ndarray, "files"] = np.zeros(0, ENTRY)
         self._noise: Contents = {}
 
-    def add(self, contents: Contents, known: Iterable[str]) -> None:
-        """Note what a task met; a path that is `known` is not held a second time."""
-        names = {path: path for path in known}
+    def add(self, contents: Contents, recordings: Roll) -> None:
+        """Note what a task of these recordings met."""
+        numbers = dict(zip(self._paths.at(recordings.rows), recordings.rows.tolist(), strict=True))
+        met = []
         for (which, path), held in contents.items():
             if which == "noise":
                 _same(path, self._noise.setdefault((which, path), held), held)
                 continue
-            self._paths.append(names.get(path, path))
-            self._sizes.append(held.size_bytes)
-            self._hashes += bytes.fromhex(held.xxh3_128) or bytes(HASH_BYTES)
+            hashed = np.frombuffer(bytes.fromhex(held.xxh3_128) or bytes(HASH_BYTES), np.uint8)
+            met.append((numbers[path], held.size_bytes, hashed))
+        self._met.add(np.array(met, ENTRY))
 
     def merge(self) -> None:
         """Put all files in order, each once; CorpusError where two tasks met one file with different content."""
-        order = sorted(range(len(self._paths)), key=self._paths.__getitem__)
-        last = -1
-        kept = []
-        for at in order:
-            if last >= 0 and self._paths[last] == self._paths[at]:
-                _same(self._paths[at], self._content(last), self._content(at))
-                continue
-            kept.append(at)
-            last = at
-        self._paths = [self._paths[at] for at in kept]
-        self._sizes = array("q", [self._sizes[at] for at in kept])
-        self._hashes = bytearray().join(self._hashes[HASH_BYTES * at : HASH_BYTES * (at + 1)] for at in kept)
+        met, self._met = self._met.array(ENTRY), scratch.Growing()
+        ranks = self._paths.ranks[met["path"]]
+        order = np.argsort(ranks, kind="stable")
+        ranks = ranks[order]
+        again = np.concatenate([[False], ranks[1:] == ranks[:-1]])
+        for place in np.flatnonzero(again).tolist():
+            before, held = met[order[place - 1]], met[order[place]]
+            _same(self._paths.at(held["path"].reshape(1))[0], _content(before), _content(held))
+        self._entries = scratch.filled(met[order[~again]], ENTRY)
 
     def entries(self) -> Iterator[tuple[Key, Content]]:
         """Every file, in the order of `merge`."""
-        for at, path in enumerate(self._paths):
-            yield ("corpus", path), self._content(at)
+        for start in range(0, self._entries.size, CHUNK):
+            some = self._entries[start : start + CHUNK]
+            for path, entry in zip(self._paths.at(some["path"]), some, strict=True):
+                yield ("corpus", path), _content(entry)
         yield from sorted(self._noise.items())
 
-    def _content(self, at: int) -> Content:
-        size_bytes = self._sizes[at]
-        hashed = self._hashes[HASH_BYTES * at : HASH_BYTES * (at + 1)]
-        return Content(size_bytes, "" if size_bytes == ABSENT else hashed.hex())
+
+def _content(entry: np.void) -> Content:
+    size_bytes = int(entry["size_bytes"])
+    return Content(size_bytes, "" if size_bytes == ABSENT else entry["xxh3_128"].tobytes().hex())
 
 
 def _same(path: str, before: Content, held: Content) -> None:

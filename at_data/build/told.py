@@ -1,17 +1,18 @@
-"""What all tasks told of what they read, packed so that a million recordings fit."""
+"""What all tasks told of what they read, on disk, so that any number of recordings fits."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Shaped
 
+from at_data import scratch
 from at_data.build import parts
-from at_data.build.compact import HASH_BYTES, Hashes, Words, packed
+from at_data.build.compact import Hashes, Words
 from at_data.build.plan import Plan, Task
-from at_data.build.rows import Rows
+from at_data.build.rows import Noting, Rows
 from at_data.build.sources import Files
-
-WORD_BYTES = 4
+from at_data.rolls import Roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +34,42 @@ class Told:
 
 def told(folder: Path, made: Plan) -> Told:
     """What the summaries of all tasks say."""
-    tasks = (*made.tasks, *made.watched)
-    numbers = {recording.id: number for number, recording in enumerate(r for task in tasks for r in task.recordings)}
-    total = sum(parts.words_path(folder, task.number).stat().st_size for task in tasks) // WORD_BYTES
-    there = np.zeros(len(numbers), bool)
-    waveforms = Hashes(numbers, there, np.zeros((len(numbers), HASH_BYTES), np.uint8))
-    starts, sizes = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), np.int32)
-    words = Words(numbers, there, np.empty(total, np.uint32), starts, sizes)
-    found = Told([], [], [], {}, waveforms, words, Files())
-    place = 0
-    for task in tasks:
-        place += _note(found, folder, task, place)
-    return found
+    count = len(made.recordings.columns.ids)
+    waveforms, files, noting = Hashes(count), Files(made.recordings.columns.paths), Noting()
+    words, starts, sizes = scratch.Growing(), scratch.zeros(count, np.int64), scratch.zeros(count, np.int32)
+    hashes_of_parts: list[str] = []
+    left_out: list[list[dict[str, str]]] = []
+    noises: dict[str, str] = {}
+    for task in (*made.tasks, *made.watched):
+        summary = parts.read_summary(folder, task.number)
+        noting.add(summary.rows)
+        hashes_of_parts.append(summary.part)
+        left_out.append(summary.left_out)
+        noises.update(summary.noises)
+        roll = Roll.of(task.recordings)
+        files.add(summary.sources, roll)
+        number = dict(zip(roll.ids, roll.rows.tolist(), strict=True))
+        heard = np.array([number[item] for item in summary.fingerprints], np.int64)
+        lengths = np.fromiter(summary.fingerprints.values(), np.int64, heard.size)
+        starts[heard], sizes[heard] = words.size_bytes // 4 + np.cumsum(lengths) - lengths, lengths
+        words.add(parts.words_path(folder, task.number).read_bytes())
+        hashed = np.array([number[item] for item in summary.waveforms], np.int64)
+        waveforms.note(hashed, "".join(summary.waveforms.values()))
+        waveforms.there[_used(task, summary, roll, hashed)] = True
+    held = words.array("<u4").astype(np.uint32, copy=False)
+    return Told(
+        noting.rows(),
+        hashes_of_parts,
+        left_out,
+        noises,
+        waveforms,
+        Words(held, starts, sizes, waveforms.there),
+        files,
+    )
 
 
-def _note(found: Told, folder: Path, task: Task, place: int) -> int:
-    """How many words a task has; what its summary says is noted, its words from this place on."""
-    summary = parts.read_summary(folder, task.number)
-    rows = Rows.of(summary.rows)
-    found.rows.append(rows)
-    found.parts.append(summary.part)
-    found.left_out.append(summary.left_out)
-    found.noises.update(summary.noises)
-    found.files.add(summary.sources, [recording.path for recording in task.recordings])
-    numbers, words = found.words.numbers, found.words
-    heard = np.array([numbers[item] for item in summary.fingerprints], np.int64)
-    lengths = np.fromiter(summary.fingerprints.values(), np.int64, heard.size)
-    words.starts[heard], words.sizes[heard] = place + np.cumsum(lengths) - lengths, lengths
-    total = int(lengths.sum())
-    words.held[place : place + total] = np.fromfile(parts.words_path(folder, task.number), "<u4")
-    hashed = np.array([numbers[item] for item in summary.waveforms], np.int64)
-    found.waveforms.held[hashed] = packed("".join(summary.waveforms.values()))
-    if task.file:  # recordings of a task have numbers in a row
-        hashed = numbers[task.recordings[0].id] + np.unique(rows.columns["recording"])
-    found.waveforms.there[hashed] = True
-    return total
+def _used(task: Task, summary: parts.Summary, roll: Roll, hashed: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "m"]:
+    """Numbers of the recordings of which an item came; of those held out, of all that were heard."""
+    if not task.file:
+        return hashed
+    return np.asarray(roll.rows[np.unique(np.array([row.recording for row in summary.rows], np.int64))])

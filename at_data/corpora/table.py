@@ -11,16 +11,20 @@ place. Licence: yours to know, and to state where you publish a dataset made of 
 import csv
 import json
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator, MutableSequence
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from sys import intern
 from typing import Any
 from unicodedata import normalize
 
-from at_data.corpora import Archive, Count, from_json, need_file, text_of
+import numpy as np
+
+from at_data.corpora import Archive, Count, from_json, need_file
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
+from at_data.rolls import Roll
 
 LICENCE = "not stated: the list's author knows it"
 SOURCE = "a list of recordings made by the user of this project"
@@ -77,19 +81,31 @@ def recordings(root: Path) -> Iterator[Recording]:
     """
     file = _list(root)
     lines = _csv(file) if file.suffix == ".csv" else _jsonl(file)
-    made = [(number, _recording(f"{file}, line {number}", cells)) for number, cells in lines]
+    numbers = array("l")  # of lines
+    made = Roll.of(_recordings(file, lines, numbers))
     if not made:
         raise CorpusError(file, "it lists no recording", "one line per recording", "add your recordings")
-    first: dict[str, int] = {}
-    for number, recording in made:
-        if first.setdefault(recording.id, number) != number:
-            raise CorpusError(
-                f"{file}, line {number}",
-                f"id '{recording.id}' stands in line {first[recording.id]} too",
-                "ids that differ",
-                "give them in the column id, or take one line away",
-            )
-    yield from sorted((recording for _, recording in made), key=lambda r: (r.path, r.start_s or 0.0, r.id))
+    ids = made.columns.ids
+    again = min(ids.repeated(), default=None)
+    if again is not None:
+        item = made.ids[again]
+        raise CorpusError(
+            f"{file}, line {numbers[again]}",
+            f"id '{item}' stands in line {numbers[ids.find(item) or 0]} too",
+            "ids that differ",
+            "give them in the column id, or take one line away",
+        )
+    starts_s = np.nan_to_num(made.columns.starts_s)
+    yield from made.take(np.lexsort((ids.ranks, starts_s, made.columns.paths.ranks)))
+
+
+def _recordings(
+    file: Path, lines: Iterable[tuple[int, dict[str, str]]], numbers: MutableSequence[int]
+) -> Iterator[Recording]:
+    """Recording of every line; the numbers of the lines are noted."""
+    for number, cells in lines:
+        numbers.append(number)
+        yield _recording(f"{file}, line {number}", cells)
 
 
 def _list(root: Path) -> Path:
@@ -171,10 +187,8 @@ def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
 
 def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each object; numbers and truth values as JSON writes them."""
-    text = text_of(file, MOST_BYTES)
     seen: dict[str, str] = {}
-    # not splitlines: JSON strings may hold line separators that are no line ends
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -189,6 +203,16 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         for name in row:
             _check_name(where, name, seen)
         yield number, {name: _text(f"{where}, {name}", value) for name, value in row.items()}
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Lines of a text, one after the other; JSON strings may hold line separators that are no line ends."""
+    need_file(file, MOST_BYTES)
+    try:
+        with file.open(encoding="utf-8-sig", newline="\n") as lines:
+            yield from lines
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error
 
 
 def _text(where: str, value: object) -> str:

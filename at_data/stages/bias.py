@@ -67,6 +67,7 @@ def draw(
         or recordings for a bias of this kind.
 
     """
+    recordings, assigned = list(recordings), dict(assigned)  # gone through again and again
     classes = sorted({recording.attributes[target] for recording in recordings})
     _refuse_impossible(bias, target, len(classes), key)
     _refuse_torn(recordings, assigned, bias.attribute, key)

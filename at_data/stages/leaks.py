@@ -1,13 +1,15 @@
 """The proof of what two splits share: groups, waveforms, near-duplicates, noise."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
+from at_data.rolls import Roll
+from at_data.rolls.assignment import Assignment
 
 HELD_OUT = "held out"  # of a subset: what the other dataset validates or tests on, and this one does not hold
 # the fourth is there where a bias was drawn, and holds other recordings of train's own groups
@@ -32,38 +34,28 @@ class Line:
 
 
 def prove(
-    recordings: Sequence[Recording], assigned: Mapping[str, str], groups: Collection[str], waived: Collection[str]
+    recordings: Iterable[Recording], assigned: Mapping[str, str], groups: Collection[str], waived: Collection[str]
 ) -> list[Line]:
     """Lines for every pair of splits and every group attribute.
 
     A shared value is a LEAK unless the attribute is waived by name; what a bias held out of train is of train's own
     groups by design.
     """
-    parted: defaultdict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        parted[assigned[recording.id]].append(recording)
-    return prove_parted(parted.items(), set(assigned.values()), groups, waived)
+    roll = Roll.of(recordings)
+    placed = Assignment.over(roll, assigned)
+    parted = {split: placed.part(roll, split) for split in placed.names}
+    return prove_parted({split: some for split, some in parted.items() if len(some)}, groups, waived)
 
 
-def prove_parted(
-    parted: Iterable[tuple[str, Iterable[Recording]]],
-    splits: Collection[str],
-    groups: Collection[str],
-    waived: Collection[str],
-) -> list[Line]:
-    """As `prove`, of recordings that come split by split, or a few of one split at a time."""
-    names = sorted(set(groups))
-    values: dict[str, defaultdict[str, set[str]]] = {name: defaultdict(set) for name in names}
-    for split, recordings in parted:
-        held = [recording.attributes for recording in recordings]
-        for name in names:
-            values[name][split].update(attributes[name] for attributes in held if name in attributes)
+def prove_parted(parted: Mapping[str, Roll], groups: Collection[str], waived: Collection[str]) -> list[Line]:
+    """As `prove`, of the recordings of every split."""
     lines = []
-    for name in names:
+    for name in sorted(set(groups)):
+        values = {split: set(recordings.held(name)) for split, recordings in parted.items()}
         if_shared: Verdict = "shared by design" if name in waived else "LEAK"
         lines += [
             replace(line, verdict="shared by design") if line.shared and line.splits == OF_ONE_GROUP else line
-            for line in _compare(name, values[name], if_shared, splits)
+            for line in _compare(name, values, if_shared, parted)
         ]
     return lines
 

@@ -1,15 +1,17 @@
 """Recordings of a corpus -> the Recordings a manifest asks for."""
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from at_data import seeds
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
+from at_data.rolls import ABSENT, Ids, Roll
+from at_data.rolls.texts import Writer
 
 
 class MostFrequent(BaseModel):
@@ -96,9 +98,13 @@ Balance = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Recordings a manifest asks for, and those of which it cannot be said: id -> attribute that is missing."""
+    """Recordings a manifest asks for, ids of those it does not, and those of which it cannot be said.
 
-    recordings: list[Recording]
+    `unlabelled` holds what is missing of the last by id.
+    """
+
+    recordings: Roll
+    unasked: Ids
     unlabelled: dict[str, str]
 
 
@@ -115,31 +121,89 @@ def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Co
         two, or no recording has an attribute at all.
 
     """
-    # in alphabetic order, so that the same wishes have the same outcome in whatever order they are written
-    names = {attribute: _renaming(attribute, wish) for attribute, wish in sorted(wanted.items())}
-    _refuse_two_counts(wanted)
-    seen: dict[str, set[str]] = {attribute: set() for attribute in (*names, *needed)}
-    others: set[str] = set()
-    kept, unlabelled = [], {}
-    for recording in recordings:
-        attributes = recording.attributes
-        others.update(attributes)
-        for attribute, values in seen.items():
-            if attribute in attributes:
-                values.add(attributes[attribute])
-        new, lacking = _fits(recording, names, wanted)
-        if new is None:
-            continue
-        lacking = lacking or next((attribute for attribute in needed if attribute not in attributes), None)
-        if lacking:
-            unlabelled[recording.id] = lacking
-        else:
-            kept.append(replace(recording, attributes={**attributes, **new}) if new else recording)
-    _refuse_absent(names, needed, seen, others)
+    sieve = _Sieve(wanted, needed)
+    kept = Roll.of(sieve.over(recordings))
+    sieve.refuse_absent()
     for attribute, wish in wanted.items():
         if isinstance(wish, MostFrequent):
-            kept = _most_frequent(kept, attribute, wish)
-    return Kept(kept, unlabelled)
+            often = _most_frequent(kept, attribute, wish)
+            for item in kept.without(often).ids:
+                sieve.unasked.add(item)
+            kept = often
+    return Kept(kept, Ids.of_all(sieve.unasked.texts()), sieve.unlabelled)
+
+
+class _Sieve:
+    """What a manifest asks for, held against recordings as they pass; what it does not let pass is noted."""
+
+    def __init__(self, wanted: Mapping[str, Wish], needed: Collection[str]) -> None:
+        # in alphabetic order, so that the same wishes have the same outcome in whatever order they are written
+        self.names = {attribute: _renaming(attribute, wish) for attribute, wish in sorted(wanted.items())}
+        _refuse_two_counts(wanted)
+        self.wanted, self.needed = wanted, needed
+        self.seen: dict[str, set[str]] = {attribute: set() for attribute in (*self.names, *needed)}
+        self.others: set[str] = set()
+        self.unasked = Writer()
+        self.unlabelled: dict[str, str] = {}
+
+    def over(self, recordings: Iterable[Recording]) -> Iterator[Recording]:
+        """Those that are asked for."""
+        for recording in recordings:
+            attributes = recording.attributes
+            self.others.update(attributes)
+            for attribute, values in self.seen.items():
+                if attribute in attributes:
+                    values.add(attributes[attribute])
+            new, lacking = _fits(recording, self.names, self.wanted)
+            if new is None:
+                self.unasked.add(recording.id)
+                continue
+            lacking = lacking or next((attribute for attribute in self.needed if attribute not in attributes), None)
+            if lacking:
+                self.unlabelled[recording.id] = lacking
+            else:
+                yield replace(recording, attributes={**attributes, **new}) if new else recording
+
+    def refuse_absent(self) -> None:
+        """ManifestError where a value that is wanted occurs nowhere, or an attribute."""
+        for attribute, renaming in self.names.items():
+            absent = [value for value in renaming if value not in self.seen[attribute]]
+            if absent:
+                found = ", ".join(sorted(self.seen[attribute])[:40]) or "no value at all"
+                raise ManifestError(
+                    f"keep.{attribute}",
+                    f"no recording has {', '.join(absent)}",
+                    f"values that occur in the corpus: {found}",
+                    "check the spelling, or whether the whole corpus was unpacked",
+                )
+        for attribute in (*self.names, *self.needed):
+            if not self.seen[attribute]:
+                raise _unknown(attribute, sorted(self.others))
+
+
+def labelled(recordings: Roll, needed: Sequence[str]) -> tuple[Roll, dict[str, str]]:
+    """Recordings that have all of these attributes, and the first that each of the others lacks, by id.
+
+    ManifestError where no recording has an attribute at all.
+    """
+    unlabelled: dict[str, str] = {}
+    known = recordings.attributes
+    for attribute in needed:
+        if attribute not in known:
+            raise _unknown(attribute, known)
+        lacks = recordings.codes(attribute) == ABSENT
+        unlabelled |= dict.fromkeys(recordings.take(lacks).ids, attribute)
+        recordings = recordings.take(~lacks)
+    return recordings, unlabelled
+
+
+def _unknown(attribute: str, known: Sequence[str]) -> ManifestError:
+    return ManifestError(
+        attribute,
+        f"no recording has '{attribute}'",
+        f"attributes of the corpus: {', '.join(known) or 'none'}",
+        "choose among those, or check whether the whole corpus was unpacked",
+    )
 
 
 def _refuse_two_counts(wanted: Mapping[str, Wish]) -> None:
@@ -196,54 +260,36 @@ def _fits(
     return new, lacking
 
 
-def _refuse_absent(
-    names: Mapping[str, Renaming], needed: Collection[str], seen: Mapping[str, set[str]], others: Collection[str]
-) -> None:
-    for attribute, renaming in names.items():
-        absent = [value for value in renaming if value not in seen[attribute]]
-        if absent:
-            found = ", ".join(sorted(seen[attribute])[:40]) or "no value at all"
-            raise ManifestError(
-                f"keep.{attribute}",
-                f"no recording has {', '.join(absent)}",
-                f"values that occur in the corpus: {found}",
-                "check the spelling, or whether the whole corpus was unpacked",
-            )
-    for attribute in (*names, *needed):
-        if not seen[attribute]:
-            raise ManifestError(
-                attribute,
-                f"no recording has '{attribute}'",
-                f"attributes of the corpus: {', '.join(sorted(others)) or 'none'}",
-                "choose among those, or check whether the whole corpus was unpacked",
-            )
+def _most_frequent(recordings: Roll, attribute: str, wish: MostFrequent) -> Roll:
+    codes, values = recordings.codes(attribute), recordings.values(attribute)
+    counts = np.bincount(codes, minlength=len(values)).tolist()
+    order = sorted(range(len(values)), key=lambda code: (-counts[code], values[code]))
+    chosen = np.zeros(len(values), bool)
+    chosen[[code for code in order[: wish.most_frequent] if counts[code]]] = True
+    return recordings.take(chosen[codes])
 
 
-def _most_frequent(recordings: list[Recording], attribute: str, wish: MostFrequent) -> list[Recording]:
-    counts = Counter(recording.attributes[attribute] for recording in recordings)
-    chosen = {value for value, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[: wish.most_frequent]}
-    return [recording for recording in recordings if recording.attributes[attribute] in chosen]
-
-
-def balance(recordings: Sequence[Recording], rule: Cap | Undersample, seed: int) -> list[Recording]:
+def balance(recordings: Sequence[Recording], rule: Cap | Undersample, seed: int) -> Roll:
     """Recordings left when each value of an attribute is cut to a number, in the order given.
 
     Which ones stay depends on the seed and each recording's id alone: a corpus that grows moves few of them.
     """
-    groups: defaultdict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        if rule.by not in recording.attributes:
-            raise ManifestError(
-                "balance.by",
-                f"{recording.id} has no attribute '{rule.by}'",
-                "an attribute every kept recording has",
-                f"choose one of: {', '.join(sorted(recording.attributes))}",
-            )
-        groups[recording.attributes[rule.by]].append(recording)
-    limit = rule.at if isinstance(rule, Cap) else min(map(len, groups.values()), default=0)
-    chosen = {
-        recording.id
-        for members in groups.values()
-        for recording in sorted(members, key=lambda r: seeds.key(seed, "balance", r.id))[:limit]
-    }
-    return [recording for recording in recordings if recording.id in chosen]
+    roll = Roll.of(recordings)
+    codes = roll.codes(rule.by)
+    without = np.flatnonzero(codes == ABSENT)
+    if without.size:
+        first = roll[int(without[0])]
+        raise ManifestError(
+            "balance.by",
+            f"{first.id} has no attribute '{rule.by}'",
+            "an attribute every kept recording has",
+            f"choose one of: {', '.join(sorted(first.attributes))}",
+        )
+    counts = np.bincount(codes)
+    limit = rule.at if isinstance(rule, Cap) else min(counts[counts > 0].tolist(), default=0)
+    chosen = np.zeros(codes.size, bool)
+    for code in np.flatnonzero(counts).tolist():
+        places = np.flatnonzero(codes == code)
+        keys = [seeds.key(seed, "balance", item) for item in roll.take(places).ids]
+        chosen[places[sorted(range(len(keys)), key=keys.__getitem__)[:limit]]] = True
+    return roll.take(chosen)

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from at_data import cards, corpora
 from at_data.errors import ShardError
 from at_data.manifest import Manifest
 from at_data.stages import bias, duplicates, leaks, mixtures, noise
 from at_data.stages.splits import kept_whole
 from at_data.verify.index import HEARD, Index
-from at_data.verify.tables import Tables
+from at_data.verify.tables import WORD_BYTES, Heard, Tables
 
-WORD_BYTES = 4
 OF_SOUND = (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE, leaks.NOISE_WAVEFORM)  # keys that are no attributes
 
 
@@ -59,12 +60,23 @@ def again(tables: Tables, index: Index, made: Manifest, *, watched: bool) -> lis
     if (heard.sizes % WORD_BYTES).any():
         raise ShardError("fingerprints.parquet", "torn fingerprints", "words of four bytes", "build it again")
     places = dict(zip(heard.recordings, heard.splits, strict=True))
-    pairs = [(pair.one, pair.other) for pair in duplicates.near(heard.fingerprints, places)]
+    pairs = _alike(heard)
     lines += leaks.prove_alike(pairs, places, hashes, waived=rules.near == "keep")
     if made.noise != "none":
         lines += leaks.prove_disjoint(leaks.NOISE, _noises(index, "noise.noise"))
         lines += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, _noises(index, HEARD))
     return lines
+
+
+def _alike(heard: Heard) -> list[tuple[str, str]]:
+    """Pairs of recordings in two splits whose fingerprints are nearly the same."""
+    sizes = (heard.sizes // WORD_BYTES).astype(np.int32)
+    numbers = {name: number for number, name in enumerate(sorted(set(heard.splits)))}
+    sides = np.array([numbers[split] for split in heard.splits], np.int32)
+    order = np.array(sorted(np.flatnonzero(sizes).tolist(), key=heard.recordings.__getitem__), np.int64)
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    found = duplicates.pairs(heard.fingerprints, starts[order], sizes[order], sides[order])
+    return [(heard.recordings[order[one]], heard.recordings[order[other]]) for one, other, _ in found]
 
 
 def _beyond(line: leaks.Line) -> bool:

@@ -88,7 +88,8 @@ def _with_split(raw: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
 
 def _labels(folder: Path, made: Plan, found: Found) -> None:
     """Lines where the index says other things of a recording than the corpus does."""
-    listed = [_plain(recording, made.assigned[recording.id]) for recording in made.recordings]
+    splits = made.assigned.each(made.recordings)
+    listed = [_plain(recording, split) for recording, split in zip(made.recordings, splits, strict=True)]
     jobs = [(str(folder), listed[at : at + LABELS]) for at in range(0, len(listed), LABELS)]
     held = 0
     for answer in guard.each(rebuild.labels, jobs, LIMITS):

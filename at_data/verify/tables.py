@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt32
 
 from at_data.build import kinds, sources
-from at_data.build.compact import Words
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.verify.files import as_json
@@ -20,6 +19,7 @@ from at_data.verify.index import Index
 
 HEARD = {"recording": pa.string(), "split": pa.string(), "waveform": pa.string(), "words": pa.binary()}
 ROWS = 1 << 14  # looked at in one go
+WORD_BYTES = 4
 
 Entry = dict[str, str]
 
@@ -48,16 +48,12 @@ class Heard:
         return np.asarray(np.diff(ends))
 
     @property
-    def fingerprints(self) -> Words:
-        """Fingerprints by recording, whose bytes are whole words."""
-        numbers = {item: number for number, item in enumerate(self.recordings)}
-        there = np.zeros(len(self.recordings), bool)
-        there[list(numbers.values())] = True
-        sizes = self.sizes // 4
+    def fingerprints(self) -> UInt32[np.ndarray, "words"]:
+        """Words of all fingerprints, whose bytes are whole words."""
         data = self.words.buffers()[2]
-        held = np.frombuffer(data, "<u4", int(sizes.sum())) if data is not None else np.zeros(0, "<u4")
-        words = held.astype(np.uint32, copy=False)
-        return Words(numbers, there, words, np.cumsum(sizes) - sizes, sizes.astype(np.int32))
+        count = int(self.sizes.sum()) // WORD_BYTES
+        held = np.frombuffer(data, "<u4", count) if data is not None else np.zeros(0, "<u4")
+        return held.astype(np.uint32, copy=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.finish import Finish, row_order
 from at_data.build.parts import Row, record
 from at_data.build.plan import Plan, Task
-from at_data.build.rows import Items, Rows
+from at_data.build.rows import Items, Noting
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording, samples_in
+from at_data.rolls import Roll, joined
 from at_data.stages import leaks, noise, scaling, segments
 
 ROWS = 20_000  # items that stand in for a larger plan's
@@ -74,34 +75,50 @@ def _some(made: Plan, by_task: Mapping[int, int]) -> Plan:
     wanted = max(1, len(made.tasks) * ROWS // total)
     step = -(-len(made.tasks) // wanted)
     tasks = made.tasks[::step]
+    watched = made.watched[::step]
     return replace(
-        made, tasks=tasks, watched=made.watched[::step], recordings=tuple(r for task in tasks for r in task.recordings)
+        made,
+        tasks=tasks,
+        watched=watched,
+        recordings=joined([Roll.of(task.recordings) for task in tasks]),
+        held_out=joined([made.held_out[:0], *(Roll.of(task.recordings) for task in watched)]),
     )
 
 
 def _sifted(made: Plan, lengths: Lengths) -> Sifted:
     """All items of a plan as if they had been read and none were left out, in the order they will have."""
     dice = np.random.default_rng(0)
-    words = _words(made, lengths)
-    kept = []
+    words, noting = _words(made, lengths), Noting()
     for task in made.tasks:
-        rows = [
-            row
-            for number, recording in enumerate(task.recordings)
-            for row in _rows(task, recording, number, made, lengths, dice)
-        ]
-        order = row_order(made.manifest.seed, task.file, len(rows)).astype(np.int32)
-        kept.append(Items(task, Rows.of(rows), order))
-    sizes = {recording.id: words(recording.id) for found in kept for recording in found.recordings}
+        noting.add(
+            [
+                row
+                for number, recording in enumerate(task.recordings)
+                for row in _rows(task, recording, number, made, lengths, dice)
+            ]
+        )
+    kept = []
+    for task, rows in zip(made.tasks, noting.rows(), strict=True):
+        order = row_order(made.manifest.seed, task.file, len(rows.columns)).astype(np.int32)
+        kept.append(Items(task, rows, order))
+    count = len(made.recordings.columns.ids)
+    hashes, sizes = Hashes(count), np.zeros(count, np.int32)
+    for of_shard in kept:
+        heard = of_shard.recordings
+        sizes[heard.rows] = [words(item) for item in heard.ids]
+        hashes.there[heard.rows] = True
     # of what is held out no header is read: it is taken to be as long as the others
-    usual = round(sum(sizes.values()) / max(1, len(sizes)))
-    sizes |= {recording.id: usual for task in made.watched for recording in task.recordings}
+    sizes[made.held_out.rows] = round(int(sizes.sum()) / max(1, int(np.count_nonzero(sizes))))
+    hashes.there[made.held_out.rows] = True
+    numbers = np.flatnonzero(hashes.there)
+    hashes.note(numbers, dice.bytes(HASH_BYTES * numbers.size).hex())
+    sizes = np.rint(COMPRESSED * sizes).astype(np.int32)
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    drawn = dice.integers(0, 1 << 32, int(sizes.sum()), np.uint32)
     return Sifted(
         items=kept,
-        waveforms=Hashes.of({name: dice.bytes(HASH_BYTES).hex() for name in sizes}),
-        fingerprints=Words.of(
-            {n: dice.integers(0, 1 << 32, round(COMPRESSED * size), np.uint32) for n, size in sizes.items()}
-        ),
+        waveforms=hashes,
+        fingerprints=Words(drawn, starts, sizes, hashes.there),
         noises={noise.id: "0" * 2 * HASH_BYTES for task in made.tasks for noise in task.noises},
         near=[],
         left_out=_left_out(made, lengths),

@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from at_data.build import kinds, parts, publish, work
-from at_data.build.compact import Hashes, Words
+from at_data.build import kinds, parts, publish, told, work
 from at_data.build.due import due
 from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
 from at_data.build.finish import finish_shard, give_name
 from at_data.build.plan import Plan, Task
 from at_data.build.pool import Pool
-from at_data.build.rows import Items, Rows
+from at_data.build.rows import Items
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording
+from at_data.rolls import Roll, joined
 from at_data.stages import scaling
 
 SAMPLE = 64  # recordings tried
@@ -44,10 +44,9 @@ class Trial:
 
 def trial(made: Plan, lengths: Lengths) -> Trial:
     """Trial of recordings taken evenly over the plan's shards; what each split makes of its own stands in one shard."""
-    readable = [(task, r) for task in made.tasks for r in task.recordings if r.id not in lengths.lost]
     wanted = SAMPLE if space.is_plain(made.manifest.store) else SMALLER
-    sample = readable[:: max(1, len(readable) // wanted)][:wanted]
-    tasks = _tasks(sample)
+    tasks = _tasks(made, lengths, wanted)
+    sample = [recording for task in tasks for recording in task.recordings]
     # strangers' files are never decoded in this process
     with TemporaryDirectory() as name, Pool(1) as pool:
         folder = Path(name)
@@ -62,7 +61,7 @@ def trial(made: Plan, lengths: Lengths) -> Trial:
         recordings=len(sample),
         kept=1 - faint / max(1, len(sample)),
         ratio=stored / plain if plain else 1.0,
-        core_s=took_s * _larger(made, lengths, [recording for _, recording in sample]),
+        core_s=took_s * _larger(made, lengths, sample),
     )
 
 
@@ -73,13 +72,18 @@ def wall_s(tried: Trial, made: Plan, workers: int) -> float:
     return START_S + tried.core_s / cores * rounds
 
 
-def _tasks(sample: Sequence[tuple[Task, Recording]]) -> list[Task]:
-    by_split: dict[str, list[tuple[Task, Recording]]] = {}
-    for task, recording in sample:
-        by_split.setdefault(task.split, []).append((task, recording))
+def _tasks(made: Plan, lengths: Lengths, wanted: int) -> list[Task]:
+    """A task for each split, of so many readable recordings taken evenly over all shards."""
+    every = joined([Roll.of(task.recordings) for task in made.tasks])
+    readable = every
+    if lengths.lost:
+        readable = every.take(np.fromiter((item not in lengths.lost for item in every.ids), bool, len(every)))
+    sample = readable[:: max(1, len(readable) // wanted)][:wanted]
+    firsts = {task.split: task for task in reversed(made.tasks)}
+    parted = {split: made.assigned.part(sample, split) for split in dict.fromkeys(task.split for task in made.tasks)}
     return [
-        replace(pairs[0][0], number=number, file=f"shards/{number}.h5", recordings=tuple(r for _, r in pairs))
-        for number, pairs in enumerate(by_split.values())
+        replace(firsts[split], number=number, file=f"shards/{number}.h5", recordings=some)
+        for number, (split, some) in enumerate((split, some) for split, some in parted.items() if some)
     ]
 
 
@@ -88,13 +92,13 @@ def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[
     for _ in pool.run(work.build_part, tasks, folder):
         pass
     summaries = [parts.read_summary(folder, task.number) for task in tasks]
-    some = replace(made, tasks=tuple(tasks), recordings=tuple(r for task in tasks for r in task.recordings))
+    some = replace(made, tasks=tuple(tasks), watched=(), held_out=made.held_out[:0])
+    said = told.told(folder, some)
     items = [
-        Items(task, Rows.of(summary.rows), np.arange(len(summary.rows), dtype=np.int32))
-        for task, summary in zip(tasks, summaries, strict=True)
+        Items(task, rows, np.arange(len(rows.columns), dtype=np.int32))
+        for task, rows in zip(tasks, said.rows, strict=True)
     ]
-    waveforms = {name: found for summary in summaries for name, found in summary.waveforms.items()}
-    sifted = Sifted(items, Hashes.of(waveforms), Words.of({}), noises={}, near=[], left_out=[])
+    sifted = Sifted(items, said.waveforms, said.words, noises={}, near=[], left_out=[])
     measured = any(len(kept) for kept in items)
     scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else scaling.Scale(0.0, 1.0)
     stored = plain = 0

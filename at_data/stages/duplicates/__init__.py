@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt32
+from jaxtyping import Float64, Int32, Int64, UInt32
 
 from at_data.stages.duplicates.candidates import PARTNERS, candidates
 from at_data.stages.duplicates.laid import Laid, Part, bits_of, lay
@@ -35,12 +35,15 @@ class Pair:
 Found = tuple[Int64[np.ndarray, "found"], Int64[np.ndarray, "found"], Float64[np.ndarray, "found"]]
 """Pairs that a part leads to, as places in order of id, and how far apart they are."""
 
+Run = Callable[[Laid, Sequence[Part], float], Iterable[Found]]
+"""What every part of a search leads to."""
+
 
 def near(
     fingerprints: Mapping[str, UInt32[np.ndarray, "_"]],
     splits: Mapping[str, str] | None = None,
     threshold: float = THRESHOLD,
-    run: Callable[[Laid, Sequence[Part], float], Iterable[Found]] | None = None,
+    run: Run | None = None,
 ) -> list[Pair]:
     """Pairs no further apart than the threshold, in order of id; with `splits`, those that stand in different ones.
 
@@ -57,7 +60,30 @@ def near(
         return []
     numbers = {name: place for place, name in enumerate(sorted(set(splits.values())))} if splits else {}
     sides = np.fromiter((numbers[splits[name]] if splits else -1 for name in ids), np.int32, len(ids))
-    laid = lay(fingerprints, ids, sides)
+    sizes = np.fromiter((fingerprints[name].size for name in ids), np.int32, len(ids))
+    words = np.concatenate([fingerprints[name] for name in ids])
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    return [
+        Pair(ids[one], ids[other], apart) for one, other, apart in pairs(words, starts, sizes, sides, threshold, run)
+    ]
+
+
+def pairs(
+    words: UInt32[np.ndarray, "words"],
+    starts: Int64[np.ndarray, "recordings"],
+    sizes: Int32[np.ndarray, "recordings"],
+    sides: Int32[np.ndarray, "recordings"],
+    threshold: float = THRESHOLD,
+    run: Run | None = None,
+) -> list[tuple[int, int, float]]:
+    """As `near`, of recordings in order of their ids: places of the two of every pair, and how far they are apart.
+
+    Fingerprints are so many words from a start on, at least one; `sides` are numbers of splits, -1 for all where splits
+    do not matter.
+    """
+    if not sizes.size:
+        return []
+    laid = lay(words, starts, sizes, sides)
     best: dict[tuple[int, int], float] = {}
     parts = laid.parts()
     answers = (run or _alone)(laid, parts, threshold)
@@ -65,7 +91,7 @@ def near(
     for one, other, distances in answers:
         for a, b, distance in zip(one.tolist(), other.tolist(), distances.tolist(), strict=True):
             best[a, b] = min(best.get((a, b), 1.0), distance)
-    return [Pair(ids[a], ids[b], distance) for (a, b), distance in sorted(best.items())]
+    return [(a, b, distance) for (a, b), distance in sorted(best.items())]
 
 
 def _alone(laid: Laid, parts: Sequence[Part], threshold: float) -> Iterator[Found]:
@@ -112,4 +138,4 @@ def _distances(
     return distances
 
 
-__all__ = ["PARTNERS", "THRESHOLD", "Found", "Laid", "Pair", "Part", "near", "search"]
+__all__ = ["PARTNERS", "THRESHOLD", "Found", "Laid", "Pair", "Part", "Run", "near", "pairs", "search"]

@@ -1,19 +1,22 @@
 """The words of all fingerprints behind each other, and which of them a part of the search looks up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Int64, Shaped, UInt, UInt8, UInt32
 from numpy.lib.stride_tricks import sliding_window_view
 
+from at_data import scratch
+
 GAP = 4  # empty words between recordings; the first look takes as many on either side
 LATER = 8  # words on which the byte is looked up that parts a crowd: 128 ms, no frame is in both words
 LEAST_WORD_BITS = 8  # of a word that is looked up: sparser ones are in every recording
 SHIFTS = (0, 8, 16, 24)  # of the byte that may differ
-AT_ONCE = 1 << 20  # words sorted at a time: bounds memory
+AT_ONCE = 1 << 18  # words sorted at a time: bounds memory
 PASSES = 8  # over all words for a byte that may differ: each looks for the words of as many sorts as that leaves
-MOST_SORTS = 8  # of one pass: what it finds is held until it is sorted
 BLOCK = 1 << 16  # words looked at in one go: what the cache holds
 RECORDINGS = 1 << 12  # laid in one go
 _BITS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
@@ -66,7 +69,7 @@ class Laid:
     def parts(self) -> list[Part]:
         """Parts of a search, as many as memory asks for."""
         of = max(1, -(-int(self.dense) // AT_ONCE))
-        step = min(MOST_SORTS, -(-of // PASSES))
+        step = -(-of // PASSES)
         return [Part(shift, first, min(first + step, of), of) for shift in SHIFTS for first in range(0, of, step)]
 
     def rows(self, starts: Int64[np.ndarray, "n"], length: int) -> UInt32[np.ndarray, "n length"]:
@@ -75,15 +78,15 @@ class Laid:
         return found
 
     def sorts(self, part: Part) -> Iterator[Sort]:
-        """Words of each sort of a part, all found in one pass."""
-        found: list[list[Picked]] = [[] for _ in range(part.first, part.last)]
+        """Words of each sort of a part, all found in one pass, and held on disk until it is their turn."""
+        found = [(scratch.Growing(), scratch.Growing()) for _ in range(part.first, part.last)]
         for start in range(0, self.words.size, BLOCK):
-            for sort, picked in zip(found, self._picked(start, part), strict=True):
-                sort.append(picked)
-        for sort in found:
-            places, owners = (np.concatenate(column) for column in zip(*sort, strict=True))
-            sort.clear()
-            yield Sort(part.shift, places, self.words[places] & _mask(part), owners)
+            for (places, owners), picked in zip(found, self._picked(start, part), strict=True):
+                places.add(picked[0])
+                owners.add(picked[1])
+        for picked_places, picked_owners in found:
+            at, of = picked_places.array(self._kind), picked_owners.array(np.int32)
+            yield Sort(part.shift, at, self.words[at] & _mask(part), of)
 
     def later(
         self, places: Shaped[np.ndarray, "n"], owners: Int32[np.ndarray, "n"], shift: int
@@ -110,11 +113,16 @@ class Laid:
         first, last = np.searchsorted(self.starts, [start, start + words.size])
         ends = np.append(self.starts[first:last] - start, words.size)
         owners = np.repeat(np.arange(first - 1, last, dtype=np.int32), np.diff(ends, prepend=0))[places]
-        # four bytes a place as long as those are enough
-        places = (places + start).astype(np.uint32 if self.words.size <= 1 << 32 else np.int64)
-        for number in range(part.last - part.first):
-            here = np.flatnonzero(sort == number)
-            yield places[here], owners[here]
+        places = (places + start).astype(self._kind)
+        order = np.argsort(sort.astype(np.uint16), kind="stable")  # of so small numbers no comparing is needed
+        places, owners = places[order], owners[order]
+        ends = np.cumsum(np.bincount(sort, minlength=part.last - part.first)).tolist()
+        yield from ((places[first:last], owners[first:last]) for first, last in pairwise([0, *ends]))
+
+    @property
+    def _kind(self) -> type[np.integer[Any]]:
+        """Of a place: four bytes as long as those are enough."""
+        return np.uint32 if self.words.size <= 1 << 32 else np.int64
 
 
 def _mask(part: Part) -> np.uint32:
@@ -123,24 +131,28 @@ def _mask(part: Part) -> np.uint32:
 
 
 def lay(
-    fingerprints: Mapping[str, UInt32[np.ndarray, "_"]], ids: Sequence[str], sides: Int32[np.ndarray, "recordings"]
+    words: UInt32[np.ndarray, "words"],
+    starts: Int64[np.ndarray, "recordings"],
+    sizes: Int32[np.ndarray, "recordings"],
+    sides: Int32[np.ndarray, "recordings"],
 ) -> Laid:
-    """Fingerprints of these recordings behind each other, none of them empty."""
-    sizes = np.fromiter((fingerprints[name].size for name in ids), np.int32, len(ids))
-    starts = GAP + np.concatenate([[0], np.cumsum(sizes[:-1] + np.int64(GAP))]).astype(np.int64)
+    """Fingerprints behind each other: so many of the words from each start on, none of them empty."""
+    places = scratch.zeros(sizes.size, np.int64)
+    np.cumsum(sizes[:-1] + np.int32(GAP), out=places[1:])
+    places += GAP
     # rows as long as the longest, or the first look, may begin at any word
-    words = np.zeros(int(starts[-1]) + 2 * max(int(sizes.max()), 2 * GAP + 1) + GAP, np.uint32)
-    bits, dense = np.zeros(sizes.size, np.int32), 0
+    end = int(places[-1]) + 2 * max(int(sizes.max()), 2 * GAP + 1) + GAP
+    found = scratch.zeros(end, np.uint32)
+    bits, dense = scratch.zeros(sizes.size, np.int32), 0
     for start in range(0, sizes.size, RECORDINGS):
-        here = starts[start : start + RECORDINGS]
-        for place, name in zip(here.tolist(), ids[start : start + RECORDINGS], strict=True):
-            some = fingerprints[name]
-            words[place : place + some.size] = some
-        end = int(here[-1] + sizes[start : start + RECORDINGS][-1])
-        counted = bits_of(words[here[0] : end])
-        bits[start : start + RECORDINGS] = np.add.reduceat(counted, here - here[0], dtype=np.int32)
+        here = slice(start, start + RECORDINGS)
+        for place, first, size in zip(places[here].tolist(), starts[here].tolist(), sizes[here].tolist(), strict=True):
+            found[place : place + size] = words[first : first + size]
+        first, last = int(places[start]), int(places[here][-1] + sizes[here][-1])
+        counted = bits_of(found[first:last])
+        bits[here] = np.add.reduceat(counted, places[here] - first, dtype=np.int32)
         dense += int((counted >= LEAST_WORD_BITS).sum())
-    return Laid(sizes, starts, bits, sides, words, np.array(dense))
+    return Laid(sizes, places, bits, sides, found, np.array(dense))
 
 
 def bits_of(words: UInt[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:

@@ -1,11 +1,15 @@
 """Recordings -> train, valid, test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
+from jaxtyping import Int
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
+from at_data.rolls import Roll
+from at_data.rolls.assignment import Assignment
 from at_data.stages.splits import dealing, hashing, listing
 from at_data.stages.splits.folds import assign_fold, fold_count
 from at_data.stages.splits.given import assign_imported, assign_published, outside
@@ -15,16 +19,17 @@ from at_data.stages.splits.settings import Folds, Fractions, Imported, Published
 SPLITS = ("train", "valid", "test")
 
 
-def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str | None) -> dict[str, str]:
+def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str | None) -> Assignment:
     """Split of every recording id.
 
     Every class of `target` comes into every split that has a share, or ManifestError says which is missing where.
     Without a target only the shares count.
     """
+    roll = Roll.of(recordings)
     if isinstance(split, Published):
-        return assign_published(recordings, split, seed, target)
+        return Assignment.of(roll, assign_published(roll, split, seed, target), SPLITS)
     if isinstance(split, Imported):
-        return assign_imported(recordings, split, target)
+        return Assignment.of(roll, assign_imported(roll, split, target), SPLITS)
     if target in kept_whole(split):
         raise ManifestError(
             "split.by",
@@ -33,22 +38,23 @@ def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str
             "split by another attribute, or at random",
         )
     if isinstance(split, Folds):
-        chosen = assign_fold(recordings, split, seed, target)
+        chosen = assign_fold(roll, split, seed, target)
     else:
-        chosen = _by_share(recordings, split, seed, target)
-    return {recording.id: SPLITS[part] for recording, part in zip(recordings, chosen, strict=True)}
+        chosen = _by_share(roll, split, seed, target)
+    return Assignment.of(roll, chosen, SPLITS)
 
 
-def group_names(recordings: Sequence[Recording], split: Split) -> list[str]:
+def group_names(recordings: Sequence[Recording], split: Split) -> Iterator[str]:
     """Name of the group each recording stayed with: the values kept whole, what an imported file says, or nothing."""
+    roll = Roll.of(recordings)
     if isinstance(split, Imported):
         listed = listing.read(split.file, split.sha256)
-        return [listed[recording.id].group for recording in recordings]
+        return (listed[item].group for item in roll.ids)
     names = kept_whole(split)
-    return ["/".join(recording.attributes[name] for name in names) for recording in recordings]
+    return ("/".join(values) for values in roll.each(names)) if names else repeat("", len(roll))
 
 
-def _by_share(recordings: Sequence[Recording], split: Fractions, seed: int, target: str | None) -> list[int]:
+def _by_share(recordings: Roll, split: Fractions, seed: int, target: str | None) -> Int[np.ndarray, "recordings"]:
     """Number of the split of each recording."""
     groups = grouped(recordings, kept_whole(split))
     classes = classes_of(recordings, groups, target)
@@ -65,7 +71,7 @@ def _by_share(recordings: Sequence[Recording], split: Fractions, seed: int, targ
         todo = "keep fewer classes, change the fractions, or split by another attribute"
     parts = {number: SPLITS[number] for number in np.flatnonzero(shares > 0).tolist()}
     dealing.refuse_uncovered(chosen, classes, parts, target, how, todo)
-    return [int(part) for part in chosen[groups.of]]
+    return np.asarray(chosen[groups.of])
 
 
 __all__ = [

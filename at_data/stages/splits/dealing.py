@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from at_data import seeds
 from at_data.errors import ManifestError
-from at_data.stages.splits.groups import Classes
+from at_data.stages.splits.groups import Classes, Held
 
 SHOWN = 10  # names in a message
 ORDERS = 100  # seeded orders tried before a division is called impossible
@@ -15,7 +15,7 @@ ORDERS = 100  # seeded orders tried before a division is called impossible
 
 def deal(
     sizes: Int[np.ndarray, "groups"],
-    held: Bool[np.ndarray, "groups classes"],
+    held: Held,
     shares: Float[np.ndarray, "parts"],
     seed: int,
     purpose: str,
@@ -29,7 +29,7 @@ def deal(
     """
     wanted = shares * sizes.sum()
     parts = np.flatnonzero(shares > 0)
-    unavoidable = np.maximum(len(parts) - held.sum(axis=0), 0).sum()  # too few groups hold them
+    unavoidable = np.maximum(len(parts) - held.holders(), 0).sum()  # too few groups hold them
     best, best_rank = np.zeros(len(sizes), np.int64), (np.inf, np.inf, np.inf)
     for attempt in range(ORDERS):
         order = seeds.generator(seed, purpose, str(attempt)).permutation(len(sizes))
@@ -66,14 +66,11 @@ def _deal_once(
     return chosen
 
 
-def _covered(
-    chosen: Int[np.ndarray, "groups"], held: Bool[np.ndarray, "groups classes"], count: int
-) -> Bool[np.ndarray, "parts classes"]:
+def _covered(chosen: Int[np.ndarray, "groups"], held: Held, count: int) -> Bool[np.ndarray, "parts classes"]:
     """Which parts have which classes; groups of parts beyond the count do not matter."""
-    covered = np.zeros((count, held.shape[1]), bool)
-    inside = chosen < count
-    np.logical_or.at(covered, chosen[inside], held[inside])
-    return covered
+    covered = np.zeros((max(count, int(chosen.max(initial=0)) + 1), held.class_count), bool)
+    covered[chosen[held.groups], held.classes] = True
+    return covered[:count]
 
 
 def refuse_uncovered(
@@ -88,14 +85,16 @@ def refuse_uncovered(
     lacking = ~_covered(chosen, classes.held, max(parts) + 1)
     if not lacking[list(parts)].any():
         return
-    missing = {name: [classes.names[place] for place in np.flatnonzero(lacking[part])] for part, name in parts.items()}
+    missing = {
+        name: [classes.names[place] for place in np.flatnonzero(lacking[part]).tolist()] for part, name in parts.items()
+    }
     lacks = [f"{name} lacks {_some(names)}" for name, names in missing.items() if names]
-    holders = zip(classes.names, classes.held.sum(axis=0).tolist(), strict=True)
+    holders = zip(classes.names, classes.held.holders().tolist(), strict=True)
     scarce = [name for name, count in holders if count < len(parts)]
     hint = f"too few groups hold {_some(scarce)}; " if scarce else ""
     raise ManifestError(
         "split",
-        f"{'; '.join(lacks[:SHOWN])} ({how} {len(classes.held)} groups)",
+        f"{'; '.join(lacks[:SHOWN])} ({how} {chosen.size} groups)",
         f"every {target} in every part" if target else "recordings in every part",
         f"{hint}{todo}",
     )

@@ -1,12 +1,12 @@
 """Every group in one of several folds, and the split in which one of them tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Int
 
 from at_data.errors import ManifestError
-from at_data.recordings import Recording
+from at_data.rolls import Roll
 from at_data.stages.splits import dealing, hashing
 from at_data.stages.splits.groups import Classes, Groups, classes_of, grouped
 from at_data.stages.splits.settings import Folds, kept_whole
@@ -15,7 +15,7 @@ TRAIN, VALID, TEST = range(3)
 REMEDY = "set missing_classes: allow, take fewer folds, keep fewer classes, or split by another attribute"
 
 
-def assign_fold(recordings: Sequence[Recording], split: Folds, seed: int, target: str | None) -> list[int]:
+def assign_fold(recordings: Roll, split: Folds, seed: int, target: str | None) -> Int[np.ndarray, "recordings"]:
     """Train (0), valid (1) or test (2) of each recording.
 
     Which groups make a fold does not depend on which fold tests. ManifestError where there are too few groups, where a
@@ -43,10 +43,10 @@ def assign_fold(recordings: Sequence[Recording], split: Folds, seed: int, target
     _refuse_empty(chosen, parts, split)
     strict = parts if split.missing_classes == "fail" else {TRAIN: "train"}
     dealing.refuse_uncovered(chosen, classes, strict, target, f"fold {split.fold}, {_how(split)}", REMEDY)
-    return [int(part) for part in chosen[groups.of]]
+    return np.asarray(chosen[groups.of])
 
 
-def fold_count(recordings: Sequence[Recording], split: Folds) -> int:
+def fold_count(recordings: Roll, split: Folds) -> int:
     """How many folds a split of these recordings has."""
     return split.folds or len(grouped(recordings, kept_whole(split)).names)
 
@@ -54,7 +54,7 @@ def fold_count(recordings: Sequence[Recording], split: Folds) -> int:
 def _folds(groups: Groups, classes: Classes, split: Folds, seed: int) -> Int[np.ndarray, "groups"]:
     """Fold of each group, from 0."""
     if split.folds is None:
-        return np.argsort(np.argsort(np.array(groups.names)))
+        return np.argsort(np.argsort(np.array(list(groups.names))))
     if split.method == "stable":
         return hashing.by_fold(groups.names, split.folds, seed, "stable fold")
     shares = np.full(split.folds, 1 / split.folds)
@@ -69,7 +69,9 @@ def _valid(
     shares, purpose = np.array([1 - split.valid, split.valid]), f"valid beside fold {split.number}"
     if split.method == "stable":
         return hashing.by_share([groups.names[place] for place in rest.tolist()], shares, seed, purpose)
-    return dealing.deal(groups.sizes[rest], classes.held[rest], shares, seed, purpose, first_matters=True)
+    return dealing.deal(
+        groups.sizes[rest], classes.held.of_some(rest, len(groups.names)), shares, seed, purpose, first_matters=True
+    )
 
 
 def _how(split: Folds) -> str:

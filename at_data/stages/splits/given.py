@@ -1,11 +1,14 @@
 """Splits that somebody else made: the one a corpus publishes, and the one a file lists."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int8
 
 from at_data import seeds
 from at_data.errors import ManifestError
-from at_data.recordings import Recording
+from at_data.rolls import ABSENT, Roll
 from at_data.stages.splits import listing
 from at_data.stages.splits.groups import values_of
 from at_data.stages.splits.settings import Imported, Published, Split
@@ -14,60 +17,68 @@ PARTS = ("train", "valid", "test")
 EXAMPLES = 3  # ids shown of those that do not fit
 
 
-def outside(recordings: Sequence[Recording], split: Split) -> dict[str, str]:
+def outside(recordings: Roll, split: Split) -> dict[str, str]:
     """Recordings that a split made by somebody else says nothing of, and why; none where that is to be an error."""
     if isinstance(split, Published):
-        reasons = {recording.id: "in no published part" for recording in recordings if not recording.published_split}
-    elif isinstance(split, Imported) and split.not_listed == "drop":
+        without = recordings.take(_published(recordings) == ABSENT)
+        # of nothing at all: `assign` says so
+        return {} if len(without) == len(recordings) else dict.fromkeys(without.ids, "in no published part")
+    if isinstance(split, Imported) and split.not_listed == "drop":
         listed = listing.read(split.file, split.sha256)
         reason = f"not listed in {Path(split.file).name}"
-        reasons = {recording.id: reason for recording in recordings if recording.id not in listed}
-    else:
-        return {}
-    return {} if len(reasons) == len(recordings) else reasons  # of nothing at all: `assign` says so
+        reasons = {item: reason for item in recordings.ids if item not in listed}
+        return {} if len(reasons) == len(recordings) else reasons
+    return {}
 
 
 def assign_published(
-    recordings: Sequence[Recording], split: Published, seed: int, target: str | None
-) -> dict[str, str]:
-    """Split of every recording id, as the corpus publishes it."""
+    recordings: Roll, split: Published, seed: int, target: str | None
+) -> Int8[np.ndarray, "recordings"]:
+    """Place in `PARTS` of every recording, as the corpus publishes it."""
     if target:
         values_of(recordings, target, "target")
-    without = [recording.id for recording in recordings if recording.published_split is None]
-    if without:
+    assigned = _published(recordings)
+    without = np.flatnonzero(assigned == ABSENT)
+    if without.size:
         raise ManifestError(
             "split.by",
-            f"{len(without)} recordings have no published split, {without[0]} among them",
+            f"{without.size} recordings have no published split, {recordings.ids[int(without[0])]} among them",
             "a published split for every kept recording",
             "leave those recordings out with keep, or split by fractions",
         )
-    assigned = {recording.id: str(recording.published_split) for recording in recordings}
     if split.valid_from_train:
-        train = sorted(item for item, part in assigned.items() if part == "train")
-        order = seeds.generator(seed, "split", "valid_from_train").permutation(len(train))
-        for number in order[: round(split.valid_from_train * len(train))].tolist():
-            assigned[train[number]] = "valid"
+        train = np.flatnonzero(assigned == PARTS.index("train"))
+        train = train[np.argsort(recordings.columns.ids.ranks[recordings.rows[train]], kind="stable")]
+        order = seeds.generator(seed, "split", "valid_from_train").permutation(train.size)
+        assigned[train[order[: round(split.valid_from_train * train.size)]]] = PARTS.index("valid")
     todo = "unpack the whole corpus, keep fewer classes, set valid_from_train or missing_classes, or split by fractions"
     may_lack = split.missing_classes == "allow"
     _refuse_missing_classes(recordings, assigned, target, PARTS, "published", todo, may_lack=may_lack)
     return assigned
 
 
-def assign_imported(recordings: Sequence[Recording], split: Imported, target: str | None) -> dict[str, str]:
-    """Split of every recording id, as the file lists it."""
+def _published(recordings: Roll) -> Int8[np.ndarray, "recordings"]:
+    """Place in `PARTS` of every recording, ABSENT where it is in no published part."""
+    published = recordings.columns.published
+    places = [PARTS.index(value) for value in published.values]
+    return np.asarray(np.array([*places, ABSENT], np.int8)[published.codes_of(recordings.rows)])
+
+
+def assign_imported(recordings: Roll, split: Imported, target: str | None) -> Int8[np.ndarray, "recordings"]:
+    """Place in `PARTS` of every recording, as the file lists it."""
     if target:
         values_of(recordings, target, "target")
     name = Path(split.file).name
     listed = listing.read(split.file, split.sha256)
-    ids = {recording.id for recording in recordings}
-    unlisted = [recording.id for recording in recordings if recording.id not in listed]
+    unlisted = [item for item in recordings.ids if item not in listed]
     if unlisted:
         raise ManifestError(
             "split.file",
-            f"{name} does not list {len(unlisted)} of {len(ids)} recordings ({_some(unlisted)})",
+            f"{name} does not list {len(unlisted)} of {len(recordings)} recordings ({_some(unlisted)})",
             "every kept recording in it",
             "set not_listed: drop, leave them out with keep, or take the file of this corpus",
         )
+    ids = set(recordings.ids)
     absent = [item for item in listed if item not in ids]
     if absent and split.absent == "fail":
         raise ManifestError(
@@ -76,7 +87,7 @@ def assign_imported(recordings: Sequence[Recording], split: Imported, target: st
             "ids of recordings that the manifest keeps",
             "set absent: allow, unpack the whole corpus, or widen keep and balance",
         )
-    assigned = {recording.id: listed[recording.id].part for recording in recordings}
+    assigned = np.fromiter((PARTS.index(listed[item].part) for item in recordings.ids), np.int8, len(recordings))
     used = {place.part for place in listed.values()} | {"train"}  # a part the file never names is none
     todo = "set missing_classes, keep fewer classes, or mend the file and its sha256"
     may_lack = split.missing_classes == "allow"
@@ -89,8 +100,8 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def _refuse_missing_classes(
-    recordings: Sequence[Recording],
-    assigned: Mapping[str, str],
+    recordings: Roll,
+    assigned: Int8[np.ndarray, "recordings"],
     target: str | None,
     parts: Collection[str],
     kind: str,
@@ -98,9 +109,11 @@ def _refuse_missing_classes(
     *,
     may_lack: bool,
 ) -> None:
-    found: dict[str, set[str]] = {name: set() for name in PARTS if name in parts}
-    for recording in recordings:
-        found[assigned[recording.id]].add(recording.attributes[target] if target else "recording")
+    found: dict[str, set[str]] = {}
+    for number, name in enumerate(PARTS):
+        some = recordings.take(assigned == number)
+        if name in parts:
+            found[name] = set(some.held(target) if target else ["recording"][: len(some)])
     classes = set().union(*found.values())
     for name, present in found.items():
         if not present or (present != classes and not (may_lack and name != "train")):

@@ -17,10 +17,10 @@ def by_share(
     bounds = np.cumsum(shares)[:-1]
     # rounding of the sum must not open a part that has no share
     last = int(np.flatnonzero(shares > 0)[-1])
-    places = np.array([seeds.key(seed, purpose, name) / 2**BITS for name in names])
+    places = np.fromiter((seeds.key(seed, purpose, name) / 2**BITS for name in names), float, len(names))
     return np.minimum(np.searchsorted(bounds, places, side="right"), last)
 
 
 def by_fold(names: Sequence[str], folds: int, seed: int, purpose: str) -> Int[np.ndarray, "groups"]:
     """Fold of each group, each as probable as the others."""
-    return np.array([seeds.key(seed, purpose, name) % folds for name in names], np.int64)
+    return np.fromiter((seeds.key(seed, purpose, name) % folds for name in names), np.int64, len(names))

@@ -33,8 +33,8 @@ class Form:
 class Values:
     """The values of one shard. `real` says where real frames lie, and is None where items lie there whole.
 
-    `items` are all items, each a row of values, where they can be had without a call: mapped, and whole. ShardError
-    where the file is no such shard.
+    `items` are all items, each a row of values, where they can be had without a call: mapped, and whole; else there are
+    none. ShardError where the file is no such shard.
     """
 
     def __init__(self, path: Path, form: Form) -> None:
@@ -46,7 +46,8 @@ class Values:
             if x.shape != shape or x.dtype != form.dtype:
                 raise ValueError(f"x of shape {x.shape} and type {x.dtype}, expected {shape} of {form.dtype}")
             self.copy, self.in_file, flat = self._read(x)
-            self.items = None if flat is None or self.real is not None else flat.reshape(form.items, -1)
+            whole = flat if self.real is None else None
+            self.items = np.empty((0, 0), form.dtype) if whole is None else whole.reshape(form.items, -1)
         # plain numbers: one of numpy's costs more than half an item
         self.bounds = range(form.items + 1) if self.real is None else [*self.real.firsts.tolist(), self.real.frames]
         self.starts = [] if self.real is None else (self.real.starts * form.shape[1]).tolist()

@@ -39,7 +39,7 @@ class SplitReader:
         self.padding = padding(scale, header.dtype) if header.padding == "implicit" else None
         self._shards = [shard for shard in header.shards if shard.split == split and shard.items]
         self._starts = np.cumsum([0] + [shard.items for shard in self._shards])
-        self._is_mapped = header.compression == "none" and self.padding is None  # each item as it is wanted
+        self._is_mapped = header.compression == "none"
         self._values: dict[int, dict[int, Values]] = {}  # of each process its own, by number of the shard
 
     def __len__(self) -> int:
@@ -90,10 +90,10 @@ class SplitReader:
         if out is None:  # not before the shards are known to hold what the header says
             out = np.empty((len(rows), *self.shape), self.dtype)
         assert out.flags.c_contiguous, "rows of `out` are filled as they lie in memory"
-        if self._is_mapped:
+        if self._is_mapped and self.padding is None:
             # All views first, then all copies: between two copies the processor fetches nothing, and as a call each
             # they take a tenth longer. Rows of values: copying one axis costs numpy two thirds of copying two.
-            items = [opened[shard].items[row] for shard, row in zip(which, inside, strict=True)]
+            items = [opened[shard].rows[row] for shard, row in zip(which, inside, strict=True)]
             np.concatenate(items, out=out.reshape(-1), casting="unsafe")
             return out
         for item, shard, row in zip(out.reshape(len(rows), -1), which, inside, strict=True):
@@ -109,6 +109,10 @@ class SplitReader:
         if out is None:
             out = np.empty((int(lengths.sum()), self.shape[1]), self.dtype)
         assert out.flags.c_contiguous, "rows of `out` are filled as they lie in memory"
+        if self._is_mapped and which:
+            pieces = [opened[shard].real_rows(row) for shard, row in zip(which, inside, strict=True)]
+            np.concatenate(pieces, out=out.reshape(-1, pieces[0].shape[1]), casting="unsafe")
+            return out
         flat, start = out.reshape(-1), 0
         stops = (np.cumsum(lengths) * self.shape[1]).tolist()
         for shard, row, stop in zip(which, inside, stops, strict=True):

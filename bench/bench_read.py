@@ -3,7 +3,8 @@
     python bench/bench_read.py [--items 8000] [--batch 64] [--words DIR] [--only mapped packed padding cold peers]
 
 `mapped`: batches of random items out of uncompressed shards, beside two floors that move the same number of bytes out
-of an array in memory: one copy a batch from a random place, and one copy an item from a random place each.
+of an array in memory: one copy a batch from a random place, and one copy an item from a random place each. What random
+places cost beside the first, without a file or Python's part in it, says numpy's own gathering out of that array.
 `packed`: random words in items of 1 s out of compressed shards, beside the codec alone, which unpacks the same chunks
 out of memory one by one in the same order, and h5py reading them in that of the file, 64 at a time. Words are made up,
 of some 0.4 s, or those of `--words`: a folder of wav files, or LibriSpeech, whose words are given times as they are
@@ -96,6 +97,7 @@ def mapped(values: np.ndarray, batch: int) -> None:
         {
             "copies of a batch": lambda: [np.copyto(out, values[place : place + batch]) for place in places] and None,
             "copies of an item": by_item,
+            "numpy gathers a batch": lambda: [flat.take(some, 0, target, "clip") for some in rows] and None,
             "reader": lambda: [reader.read(some, out) for some in rows] and None,
             "tensors": lambda: spend(split, batch),
         }
@@ -105,6 +107,8 @@ def mapped(values: np.ndarray, batch: int) -> None:
         row(name, rows.size, taken[name])
     print("  ratio to copies of a batch:", ratio(taken["copies of a batch"], taken["reader"], "0.80"))
     print("  ratio to copies of an item:", ratio(taken["copies of an item"], taken["reader"], "0.80"))
+    gathered = ratio(taken["copies of a batch"], taken["numpy gathers a batch"], "nothing, it bounds the reader")
+    print("  numpy's gathering to copies of a batch:", gathered)
 
 
 def packed(folder: Path | None, batch: int) -> None:

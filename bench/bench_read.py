@@ -3,11 +3,14 @@
     python bench/bench_read.py [--items 8000] [--batch 64] [--words DIR] [--only mapped packed padding cold peers]
 
 `mapped`: batches of random items out of uncompressed shards, beside two floors that move the same number of bytes out
-of an array in memory: one copy a batch from a random place, and one copy an item from a random place each.
-`packed`: random words (of some 0.4 s, or the wav files of `--words`) in items of 1 s out of compressed shards, beside
-the codec alone, which unpacks the same chunks out of memory one by one in the same order, and h5py reading them in that
-of the file, 64 at a time.
-`padding`: the same words in items of 4 s, stored whole and as real frames.
+of an array in memory: one copy a batch from a random place, and one copy an item from a random place each. What random
+places cost beside the first, without a file or Python's part in it, says numpy's own gathering out of that array.
+`packed`: random words in items of 1 s out of compressed shards, beside the codec alone, which unpacks the same chunks
+out of memory one by one in the same order, and h5py reading them in that of the file, 64 at a time. Words are made up,
+of some 0.4 s, or those of `--words`: a folder of wav files, or LibriSpeech, whose words are given times as they are
+spelt.
+`padding`: the same words in items of 4 s, stored whole and as real frames; also an epoch of them out of files that the
+page cache does not hold.
 `cold`: one epoch out of files that the page cache does not hold, in a random order and by runs.
 `peers`: the same items through other libraries with two workers (`bench/peers/read_peers.py`).
 """
@@ -94,6 +97,7 @@ def mapped(values: np.ndarray, batch: int) -> None:
         {
             "copies of a batch": lambda: [np.copyto(out, values[place : place + batch]) for place in places] and None,
             "copies of an item": by_item,
+            "numpy gathers a batch": lambda: [flat.take(some, 0, target, "clip") for some in rows] and None,
             "reader": lambda: [reader.read(some, out) for some in rows] and None,
             "tensors": lambda: spend(split, batch),
         }
@@ -103,6 +107,8 @@ def mapped(values: np.ndarray, batch: int) -> None:
         row(name, rows.size, taken[name])
     print("  ratio to copies of a batch:", ratio(taken["copies of a batch"], taken["reader"], "0.80"))
     print("  ratio to copies of an item:", ratio(taken["copies of an item"], taken["reader"], "0.80"))
+    gathered = ratio(taken["copies of a batch"], taken["numpy gathers a batch"], "nothing, it bounds the reader")
+    print("  numpy's gathering to copies of a batch:", gathered)
 
 
 def packed(folder: Path | None, batch: int) -> None:
@@ -164,7 +170,7 @@ def _codec(name: str, size: int) -> Callable[[bytes], object]:
 def padding(folder: Path | None, batch: int) -> None:
     """Size and cost of words in items of 4 s, whole and as real frames."""
     items = words(folder)
-    taken, sizes = {}, {}
+    taken, sizes, cold_s = {}, {}, {}
     ways: dict[str, Way] = {}
     torch.set_num_threads(1)
     for form in ("stored", "implicit"):
@@ -172,11 +178,10 @@ def padding(folder: Path | None, batch: int) -> None:
         reader = shards.open_dataset(made).split("train")
         split, rows = Data.open(made).splits["train"], orders(len(items), batch)
         out = np.empty((batch, *reader.shape), reader.dtype)
+        cold_s[form] = [_cold_epoch_s(made, rows, out) for _ in range(ROUNDS)]
         sizes[form] = sum(path.stat().st_size for path in (made / "shards").glob("*.h5"))
         ways[f"{form}, whole items"] = lambda r=reader, o=out, rows=rows: [r.read(s, o) for s in rows] and None
-        ways[f"{form}, tensors"] = lambda s=split: (
-            [b.values for b in epoch_batches(s, batch, 1, 1, torch.device("cpu"))] and None
-        )
+        ways[f"{form}, tensors"] = lambda s=split: spend(s, batch)
         if form == "implicit":
             ways["implicit, what a GPU is sent"] = lambda r=reader, rows=rows: [r.read_real(s) for s in rows] and None
     taken = in_turns(ways)
@@ -186,12 +191,22 @@ def padding(folder: Path | None, batch: int) -> None:
     print(f"  on disk: {sizes['stored']:,} bytes stored, {sizes['implicit']:,} implicit: {factor:.1f} times less")
     for name, found in taken.items():
         row(name, rows.size, found)
+    for form, found in cold_s.items():
+        row(f"{form}, cold, by the clock", rows.size, found)
+
+
+def _cold_epoch_s(folder: Path, rows: np.ndarray, out: np.ndarray) -> float:
+    """Seconds of the clock for whole items out of files that nobody has read lately."""
+    forget(folder)
+    reader = shards.open_dataset(folder).split("train")
+    return _clock(lambda: [reader.read(some, out) for some in rows])
 
 
 def forget(folder: Path) -> None:
-    """Nothing: the page cache is told to drop the shards of a dataset."""
+    """Nothing: the page cache is told to drop the shards of a dataset, which it cannot while they are unwritten."""
     for path in (folder / "shards").glob("*.h5"):
         with path.open("rb") as file:
+            os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

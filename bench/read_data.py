@@ -1,6 +1,7 @@
 """Datasets made for the benches that read: shards and header alone, of values that are given."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,18 +37,54 @@ def spectrogram(dice: np.random.Generator, length_s: float, item_s: float) -> np
 
 
 def words(folder: Path | None, count: int = 1000) -> np.ndarray:
-    """Items of 4 s with a word each: of the wav files under a folder, or made, 0.42 s long in the mean."""
+    """Items of 4 s with a word each: out of LibriSpeech or of wav files in a folder, or made, 0.42 s in the mean."""
     dice = np.random.default_rng(4)
     if folder is None:
         lengths = np.clip(dice.lognormal(np.log(0.38), 0.45, count), 0.05, WORD_S)  # as many short and long ones
         return np.stack([spectrogram(dice, length, WORD_S) for length in lengths])
-    found = []
-    for path in sorted(folder.rglob("*.wav"))[:count]:
-        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        item = np.zeros(int(WORD_S * rate_hz), np.float32)
-        item[: len(samples)] = samples[: item.size, 0]
-        found.append(spectra.magnitude(item, STFT, rate_hz))
-    return np.stack(found)
+    found = [word for script in sorted(folder.rglob("*.trans.txt")) for word in _spoken(script)]
+    if found:
+        found = [found[place] for place in dice.permutation(len(found))[:count]]
+    else:
+        found = [_recorded(path) for path in sorted(folder.rglob("*.wav"))[:count]]
+    return np.stack([_item(*word) for word in found])
+
+
+def _spoken(script: Path) -> Iterator[tuple[np.ndarray, int]]:
+    """Every word of a chapter of LibriSpeech that is at hand, and its rate; each is as long as it is spelt.
+
+    LibriSpeech says what is read and not when: from the first to the last sound of an utterance words share the time by
+    their letters, and one more for what comes between two. What they share is real, and so are the lengths in the mean.
+    """
+    for line in script.read_text(encoding="utf-8").splitlines():
+        utterance, *said = line.split()
+        path = script.parent / f"{utterance}.flac"
+        if path.is_file():
+            samples, rate_hz = _recorded(path)
+            heard = _without_silent_ends(samples, rate_hz)
+            ends = np.cumsum([len(word) + 1 for word in said])
+            yield from ((word, rate_hz) for word in np.split(heard, ends[:-1] * heard.size // ends[-1]))
+
+
+def _without_silent_ends(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """What lies between the first and the last hundredth of a second that is less than 40 dB below the loudest one."""
+    step = rate_hz // 100
+    powers = np.square(samples[: samples.size // step * step].reshape(-1, step)).mean(1)
+    heard = np.flatnonzero(powers > powers.max() / 1e4)
+    return samples[heard[0] * step : (heard[-1] + 1) * step]
+
+
+def _recorded(path: Path) -> tuple[np.ndarray, int]:
+    """First channel of a file, and its rate."""
+    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    return samples[:, 0], rate_hz
+
+
+def _item(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Magnitudes of an item of 4 s that begins with these samples."""
+    item = np.zeros(int(WORD_S * rate_hz), np.float32)
+    item[: samples.size] = samples[: item.size]
+    return spectra.magnitude(item, STFT, rate_hz)
 
 
 def write(name: str, values: np.ndarray, store: Store) -> Path:

@@ -105,7 +105,14 @@ def test_both_forms_read_the_same(
         one, other = stored.split(split), implicit.split(split)
         assert one.ids == other.ids
         rows = np.random.default_rng(1).integers(0, len(one), 3 * len(one))
-        assert one.read(rows).tobytes() == other.read(rows).tobytes()
+        whole = one.read(rows)
+        assert whole.tobytes() == other.read(rows).tobytes()
+        for reader in (one, other):  # all frames are real where padding is stored
+            where = zip(whole, reader.real.starts[rows], reader.real.lengths[rows], strict=True)
+            cut = np.concatenate([item[start : start + length] for item, start, length in where])
+            assert reader.read_real(rows).tobytes() == cut.tobytes()
+            wider = reader.read_real(rows, np.empty(cut.shape, np.float32))
+            assert wider.tobytes() == cut.astype(np.float32).tobytes()
         wide = [reader.read(rows, np.empty((len(rows), *one.shape), np.float32)) for reader in (one, other)]
         assert wide[0].tobytes() == wide[1].tobytes()
     for folder in found:

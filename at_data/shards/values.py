@@ -1,5 +1,6 @@
 """The values of one shard, mapped into memory or unpacked: its items, whole or as real frames."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ class Form:
 class Values:
     """The values of one shard. `real` says where real frames lie, and is None where items lie there whole.
 
-    `items` are all items, each a row of values, where they can be had without a call: mapped, and whole. ShardError
-    where the file is no such shard.
+    `rows` are those of `x`, each a row of values, where the file is mapped as it is; of a packed one there are none.
+    ShardError where the file is no such shard.
     """
 
     def __init__(self, path: Path, form: Form) -> None:
@@ -46,7 +47,7 @@ class Values:
             if x.shape != shape or x.dtype != form.dtype:
                 raise ValueError(f"x of shape {x.shape} and type {x.dtype}, expected {shape} of {form.dtype}")
             self.copy, self.in_file, flat = self._read(x)
-            self.items = None if flat is None or self.real is not None else flat.reshape(form.items, -1)
+            self.rows = np.empty((0, 0), form.dtype) if flat is None else flat.reshape(shape[0], math.prod(shape[1:]))
         # plain numbers: one of numpy's costs more than half an item
         self.bounds = range(form.items + 1) if self.real is None else [*self.real.firsts.tolist(), self.real.frames]
         self.starts = [] if self.real is None else (self.real.starts * form.shape[1]).tolist()
@@ -64,6 +65,10 @@ class Values:
 
         row_bytes = values * x.dtype.itemsize
         return copy, lambda first, stop: (offset + first * row_bytes, offset + stop * row_bytes), flat
+
+    def real_rows(self, row: int) -> Num[np.ndarray, "_ values"]:
+        """Real frames of one item, or all of it as one row where items lie there whole; out of `rows`."""
+        return self.rows[self.bounds[row] : self.bounds[row + 1]]
 
     def fill(self, row: int, out: Num[np.ndarray, "values"]) -> None:
         """One item, as a row of values, and padding where it has none of its own."""

@@ -106,12 +106,13 @@ def _completed(task: Task, heard: list[Heard], notes: Notes) -> list[Heard]:
     heard[:] = [found for found in heard if _resampled(found, task, notes)]
     stopwatch.lap("resample")
     if same_frames(settings.stft, rate):
-        for found in heard:
-            if found.samples.size <= WHOLE_S * rate:
-                found.whole = spectra.magnitude(found.samples, settings.stft, rate)
+        brief = [found for found in heard if found.samples.size <= WHOLE_S * rate]
+        wholes = spectra.magnitudes([found.samples for found in brief], settings.stft, rate)
+        for found, whole in zip(brief, wholes, strict=True):
+            found.whole = whole
         stopwatch.lap("transform")
-    for found in heard:
-        notes.fingerprints[found.recording.id] = fingerprint(found.samples, rate, found.whole)
+    words = _fingerprints([(found.samples, found.whole) for found in heard], rate)
+    notes.fingerprints.update(zip((found.recording.id for found in heard), words, strict=True))
     stopwatch.lap("fingerprint")
     return heard
 
@@ -182,10 +183,19 @@ def fingerprint(
     samples: Float32[np.ndarray, "time"], sample_rate_hz: int, whole: Float32[np.ndarray, "frames bins"] | None = None
 ) -> Fingerprint:
     """Fingerprint of a waveform at the rate of the dataset; `whole` are its magnitudes in the frames of `heard_in`."""
+    (words,) = _fingerprints([(samples, whole)], sample_rate_hz)
+    return words
+
+
+def _fingerprints(
+    waveforms: Sequence[tuple[Float32[np.ndarray, "_"], Float32[np.ndarray, "_ bins"] | None]], sample_rate_hz: int
+) -> list[Fingerprint]:
     stft = heard_in(sample_rate_hz)
-    frames, _ = spectra.shape(samples.size, stft, sample_rate_hz)
-    part = partial(_frames, samples, stft, sample_rate_hz, whole)
-    return fingerprints.fingerprint(part, frames, 1 / stft.window_s)
+    spectra_of = [
+        (partial(_frames, samples, stft, sample_rate_hz, whole), spectra.shape(samples.size, stft, sample_rate_hz)[0])
+        for samples, whole in waveforms
+    ]
+    return fingerprints.fingerprints(spectra_of, 1 / stft.window_s) if spectra_of else []
 
 
 def _frames(

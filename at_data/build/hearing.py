@@ -18,9 +18,9 @@ from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
-TOGETHER = 8  # recordings heard together, at most,
-TOGETHER_BYTES = 1 << 18  # no more of them when their files held so much,
-TOGETHER_S = 8.0  # nor when they are so long together: about what a cache holds
+TOGETHER = 16  # recordings heard together, at most,
+TOGETHER_BYTES = 1 << 19  # no more of them when their files held so much,
+TOGETHER_S = 16.0  # nor when they are so long together: what a large cache holds
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
 
 

@@ -15,7 +15,7 @@ from at_data.errors import ManifestError
 SAMPLES_TOLERANCE = 1e-6
 SHORTEST_WINDOW = 2
 
-AT_ONCE = 256  # frames transformed together: what a cache holds
+AT_ONCE = 512  # frames transformed together: a call takes as long as tens of frames do
 
 # Generalised cosine windows: a0 - (1 - a0) cos.
 COSINES = {"hamming": 0.54, "hann": 0.5}

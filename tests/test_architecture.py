@@ -401,6 +401,13 @@ def test_public_names_are_there() -> None:
             assert getattr(package, name) is not None
 
 
+def test_workers_are_told_to_start_before_the_command_imports_what_takes_long() -> None:
+    import subprocess  # noqa: PLC0415
+
+    code = "import sys, at_data.cli; sys.exit(bool({'numpy', 'pydantic', 'tqdm', 'yaml'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_help_is_quick_because_torch_waits() -> None:
     import subprocess  # noqa: PLC0415
 

@@ -60,11 +60,14 @@ class Heard:
     ) -> tuple[int, Float32[np.ndarray, "heard bins"]]:
         """Magnitudes of a segment of it that nothing was mixed into, and of which frame on; the others are zeros."""
         samples, content = segment.samples, segment.content
+        if self.whole is not None and content == (0, self.samples.size) and samples.size == self.samples.size:
+            return 0, self.whole  # the segment is the recording
         heard = spectra.heard_frames(samples.size, content, stft, sample_rate_hz)
         if self.whole is None:
             return heard.start, spectra.magnitude(samples, stft, sample_rate_hz, heard)
-        size = self.samples.size
-        return heard.start, spectra.excerpt(self.whole, size, samples, segment.start, content, stft, sample_rate_hz)
+        return heard.start, spectra.excerpt(
+            self.whole, self.samples.size, samples, segment.start, content, stft, sample_rate_hz
+        )
 
 
 def hear(

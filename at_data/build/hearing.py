@@ -86,11 +86,14 @@ def hear(
     """
     for some in _together(task, recordings, notes):
         heard: list[Heard] = []
+        held_s = 0.0
         for read in some:
+            before = len(heard)
             heard += _decoded(*read, notes, opened, skip)
-            if sum(found.samples.size / found.from_hz for found in heard) > TOGETHER_S:
+            held_s += sum(found.samples.size / found.from_hz for found in heard[before:])
+            if held_s > TOGETHER_S:
                 yield _completed(task, heard, notes)
-                heard = []
+                heard, held_s = [], 0.0
         stopwatch.lap("decode")
         if heard:
             yield _completed(task, heard, notes)

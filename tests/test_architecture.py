@@ -26,6 +26,7 @@ DATA = {
     "at_data.word_times": {"at_data.corpora", "at_data.errors"},
     "at_data.stages": set(),
     "at_data.containers": {"at_data.errors"},
+    "at_data.halves": set(),
     "at_data.plain_wav": set(),
     "at_data.sound_files": {"at_data.containers", "at_data.errors"},
     "at_data.stages.audio": {"at_data.errors", "at_data.plain_wav", "at_data.recordings", "at_data.sound_files"},
@@ -104,6 +105,7 @@ DATA = {
         "at_data.errors",
         "at_data.files",
         "at_data.forks",
+        "at_data.halves",
         "at_data.headers",
         "at_data.manifest",
         "at_data.recordings",
@@ -410,6 +412,13 @@ def test_public_names_are_there() -> None:
         assert package.__version__
         for name in package.__all__:
             assert getattr(package, name) is not None
+
+
+def test_workers_are_told_to_start_before_the_command_imports_what_takes_long() -> None:
+    import subprocess  # noqa: PLC0415
+
+    code = "import sys, at_data.cli; sys.exit(bool({'numpy', 'pydantic', 'tqdm', 'yaml'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_help_is_quick_because_torch_waits() -> None:

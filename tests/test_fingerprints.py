@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from at_data.build.hearing import fingerprint, heard_in
 from at_data.stages import spectra
 from at_data.stages.duplicates import LEAST_BITS, PARTNERS, THRESHOLD, Pair, near
-from at_data.stages.fingerprints import LONGEST
+from at_data.stages.fingerprints import LONGEST, fingerprints
 
 RATE = 16000
 
@@ -170,6 +170,22 @@ def test_spectra_that_are_there_already_give_the_same_fingerprint(size, seed):
     samples = np.random.default_rng(seed).normal(0, 0.1, size).astype(np.float32)
     whole = spectra.magnitude(samples, heard_in(RATE), RATE)
     np.testing.assert_array_equal(fingerprint(samples, RATE, whole), fingerprint(samples, RATE))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["noise", "nan", "loud", "silence"]), st.integers(0, 2 * RATE)), max_size=6))
+@settings(max_examples=30)
+def test_fingerprints_of_several_recordings_are_those_of_each_alone(kinds):
+    stft = heard_in(RATE)
+    made, alone = [], []
+    for kind, size in [*kinds, ("noise", 12 * RATE), ("noise", RATE)]:
+        level = np.float32({"noise": 0.1, "nan": np.nan, "loud": 1e30, "silence": 0}[kind])
+        samples = level * np.random.default_rng(len(made)).standard_normal(size, np.float32)
+        whole = spectra.magnitude(samples, stft, RATE)
+        made.append((lambda some, whole=whole: whole[some.start : some.stop], len(whole)))
+        alone.append(fingerprint(samples, RATE))
+    for together, words in zip(fingerprints(made, 1 / stft.window_s), alone, strict=True):
+        np.testing.assert_array_equal(together, words)
+    assert alone[-1].size
 
 
 def flipped(words, share, seed):

@@ -18,7 +18,7 @@ from at_data.errors import ShardError
 from at_data.sound_files import Opened
 
 RATE_HZ = 16000
-LENGTHS_S = (1.0, 0.5, 0.02, 12.0, 0.7, 1.0, 1.0, 9.0, 10.0, 0.3)
+LENGTHS_S = (1.0, 0.5, 0.02, 20.0, 0.7, 1.0, 1.0, 17.0, 18.0, 0.3)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import scipy.signal
 import torch
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from at_data.stages.spectra import (
     excerpt,
     heard_frames,
     magnitude,
+    magnitudes,
     shape,
 )
 
@@ -191,3 +193,14 @@ def test_some_frames_have_the_bits_they_have_among_all():
     for some in (range(3), range(5, 6), range(40, 71), range(len(whole) - 2, len(whole))):
         found = magnitude(samples, settings(), RATE_HZ, some)
         np.testing.assert_array_equal(found.view(np.uint32), whole[some.start : some.stop].view(np.uint32))
+
+
+@given(st.lists(st.integers(0, 6000), max_size=6), st.sampled_from([(256, 128), (100, 33), (7, 7)]))
+@hypothesis_settings(max_examples=40)
+def test_magnitudes_of_several_waveforms_have_the_bits_of_each_alone(sizes, windows):
+    stft = settings("hann", *windows)
+    waveforms = [noise(size, seed=place) for place, size in enumerate(sizes)]
+    found = magnitudes(waveforms, stft, RATE_HZ)
+    assert len(found) == len(waveforms)
+    for one, samples in zip(found, waveforms, strict=True):
+        np.testing.assert_array_equal(one.view(np.uint32), magnitude(samples, stft, RATE_HZ).view(np.uint32))

@@ -18,9 +18,9 @@ from at_data.recordings import Recording, Segment
 from at_data.sound_files import Opened
 from at_data.stages import audio, fingerprints, spectra
 
-TOGETHER = 8  # recordings heard together, at most,
-TOGETHER_BYTES = 1 << 18  # no more of them when their files held so much,
-TOGETHER_S = 8.0  # nor when they are so long together: about what a cache holds
+TOGETHER = 16  # recordings heard together, at most,
+TOGETHER_BYTES = 1 << 19  # no more of them when their files held so much,
+TOGETHER_S = 16.0  # nor when they are so long together: what a large cache holds
 WHOLE_S = 60.0  # longer recordings are not transformed in one go: their spectra would take more than themselves
 
 
@@ -60,11 +60,14 @@ class Heard:
     ) -> tuple[int, Float32[np.ndarray, "heard bins"]]:
         """Magnitudes of a segment of it that nothing was mixed into, and of which frame on; the others are zeros."""
         samples, content = segment.samples, segment.content
+        if self.whole is not None and content == (0, self.samples.size) and samples.size == self.samples.size:
+            return 0, self.whole  # the segment is the recording
         heard = spectra.heard_frames(samples.size, content, stft, sample_rate_hz)
         if self.whole is None:
             return heard.start, spectra.magnitude(samples, stft, sample_rate_hz, heard)
-        size = self.samples.size
-        return heard.start, spectra.excerpt(self.whole, size, samples, segment.start, content, stft, sample_rate_hz)
+        return heard.start, spectra.excerpt(
+            self.whole, self.samples.size, samples, segment.start, content, stft, sample_rate_hz
+        )
 
 
 def hear(
@@ -83,11 +86,14 @@ def hear(
     """
     for some in _together(task, recordings, notes):
         heard: list[Heard] = []
+        held_s = 0.0
         for read in some:
+            before = len(heard)
             heard += _decoded(*read, notes, opened, skip)
-            if sum(found.samples.size / found.from_hz for found in heard) > TOGETHER_S:
+            held_s += sum(found.samples.size / found.from_hz for found in heard[before:])
+            if held_s > TOGETHER_S:
                 yield _completed(task, heard, notes)
-                heard = []
+                heard, held_s = [], 0.0
         stopwatch.lap("decode")
         if heard:
             yield _completed(task, heard, notes)
@@ -106,12 +112,13 @@ def _completed(task: Task, heard: list[Heard], notes: Notes) -> list[Heard]:
     heard[:] = [found for found in heard if _resampled(found, task, notes)]
     stopwatch.lap("resample")
     if same_frames(settings.stft, rate):
-        for found in heard:
-            if found.samples.size <= WHOLE_S * rate:
-                found.whole = spectra.magnitude(found.samples, settings.stft, rate)
+        brief = [found for found in heard if found.samples.size <= WHOLE_S * rate]
+        wholes = spectra.magnitudes([found.samples for found in brief], settings.stft, rate)
+        for found, whole in zip(brief, wholes, strict=True):
+            found.whole = whole
         stopwatch.lap("transform")
-    for found in heard:
-        notes.fingerprints[found.recording.id] = fingerprint(found.samples, rate, found.whole)
+    words = _fingerprints([(found.samples, found.whole) for found in heard], rate)
+    notes.fingerprints.update(zip((found.recording.id for found in heard), words, strict=True))
     stopwatch.lap("fingerprint")
     return heard
 
@@ -182,10 +189,19 @@ def fingerprint(
     samples: Float32[np.ndarray, "time"], sample_rate_hz: int, whole: Float32[np.ndarray, "frames bins"] | None = None
 ) -> Fingerprint:
     """Fingerprint of a waveform at the rate of the dataset; `whole` are its magnitudes in the frames of `heard_in`."""
+    (words,) = _fingerprints([(samples, whole)], sample_rate_hz)
+    return words
+
+
+def _fingerprints(
+    waveforms: Sequence[tuple[Float32[np.ndarray, "_"], Float32[np.ndarray, "_ bins"] | None]], sample_rate_hz: int
+) -> list[Fingerprint]:
     stft = heard_in(sample_rate_hz)
-    frames, _ = spectra.shape(samples.size, stft, sample_rate_hz)
-    part = partial(_frames, samples, stft, sample_rate_hz, whole)
-    return fingerprints.fingerprint(part, frames, 1 / stft.window_s)
+    spectra_of = [
+        (partial(_frames, samples, stft, sample_rate_hz, whole), spectra.shape(samples.size, stft, sample_rate_hz)[0])
+        for samples, whole in waveforms
+    ]
+    return fingerprints.fingerprints(spectra_of, 1 / stft.window_s) if spectra_of else []
 
 
 def _frames(

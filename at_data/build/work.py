@@ -17,9 +17,10 @@ from at_data.build.hearing import TOGETHER, TOGETHER_S, Heard, Notes, hear, shor
 from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
+from at_data.build.unswept import unswept
 from at_data.files import WRITTEN_BYTES, write_pieces
 from at_data.manifest import Manifest
-from at_data.recordings import Segment
+from at_data.recordings import Segment, samples_in
 from at_data.sound_files import Opened
 from at_data.stages import quiet, scaling, segments, spectra
 
@@ -31,10 +32,14 @@ class _Part:
     """A part file while it is written, its hash so far, and the rows of its items."""
 
     def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
-        self.file, self.manifest = file, manifest
+        self.file = file
         self.digest = xxhash.xxh3_128()
         self.rows: list[Row] = []
         self.place = 0
+        self.rate_hz = manifest.audio.sample_rate_hz
+        length = samples_in(manifest.segment.length_s, self.rate_hz)
+        self.values = math.prod(spectra.shape(length, manifest.stft, self.rate_hz))
+        """Of an item, those that are not in the part among them."""
 
     def add(self, items: Sequence[Item]) -> None:
         """Write the real frames of items, and note them."""
@@ -53,13 +58,11 @@ class _Part:
     def _note(self, item: Item, kept: range, values: Float[np.ndarray, "real bins"]) -> None:
         """Note an item by its real frames, and which of its heard ones those are."""
         number, segment, first, _ = item
-        rate_hz = self.manifest.audio.sample_rate_hz
-        size = math.prod(spectra.shape(segment.samples.size, self.manifest.stft, rate_hz))
-        sums = scaling.measure(values, size - values.size)
+        sums = scaling.measure(values, self.values - values.size)
         row = Row(
             recording=number,
             segment=segment.index,
-            start_s=segment.start / rate_hz,
+            start_s=segment.start / self.rate_hz,
             place=self.place,
             real=(first + kept.start if kept else 0, len(kept)),
             sums=(sums.count, sums.total, sums.squares),
@@ -69,6 +72,7 @@ class _Part:
         self.place += len(kept)
 
 
+@unswept()
 def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyType({})) -> int:
     """Number of recordings left out; the task's spectrograms stand in its part file, its numbers in its summary.
 

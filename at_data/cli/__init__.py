@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from at_data import __version__, corpora
+from at_data import __version__
 from at_data.cli import building, folding, getting, looking
 from at_data.errors import AtError
 
@@ -19,7 +19,11 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Command of that name, made on the spot for a corpus."""
         command = super().get_command(ctx, cmd_name)
-        if command is None and cmd_name in corpora.names() and cmd_name in (shipped := building.by_corpus()):
+        if command is not None:
+            return command
+        from at_data import corpora  # noqa: PLC0415 - numpy, which the other commands import when they need it
+
+        if cmd_name in corpora.names() and cmd_name in (shipped := building.by_corpus()):
             return building.corpus_command(cmd_name, shipped[cmd_name])
         return command
 

@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from at_data import corpora, forks
-from at_data import manifest as manifests
+from at_data import forks
 from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, ManifestError
-from at_data.progress import Bar
+
+if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
+    from at_data.manifest import Manifest
 
 
 @click.command()
@@ -32,6 +33,7 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
     compresses.
     """
     from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
+    from at_data import manifest as manifests  # noqa: PLC0415
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
     for warning in made.warnings:
@@ -59,6 +61,9 @@ def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **f
     \b
     Example: at-prepare build gsc_words_clean --source speech_commands --out datasets
     """
+    forks.start()  # workers import what they need while this process does
+    from at_data import manifest as manifests  # noqa: PLC0415
+
     _build_one(manifests.load(manifest), source, out, noise_source, **flags)
 
 
@@ -69,6 +74,9 @@ def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **f
 @click.pass_context
 def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) -> None:
     """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
+    from at_data import corpora  # noqa: PLC0415
+    from at_data import manifest as manifests  # noqa: PLC0415
+
     told: set[str] = set()  # missing corpora, once each
     tally = {"built": 0, "already there": 0, "failed": 0, "corpora missing": 0}
     for corpus, names in by_corpus().items():
@@ -98,6 +106,8 @@ def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) 
 @cache
 def by_corpus() -> dict[str, list[str]]:
     """Shipped manifests of every corpus that has any."""
+    from at_data import manifest as manifests  # noqa: PLC0415
+
     found: dict[str, list[str]] = {}
     for name in manifests.shipped():
         found.setdefault(manifests.load(name).corpus, []).append(name)
@@ -108,6 +118,8 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
     """Command that builds the shipped manifests of one corpus."""
 
     def run(source: Path, out: Path, noise_source: Path | None, only: tuple[str, ...], **flags: Any) -> None:
+        from at_data import manifest as manifests  # noqa: PLC0415
+
         loaded = [manifests.load(name) for name in only or names]
         mixing = [made.name for made in loaded if made.noise != "none"]
         if mixing and noise_source is None:
@@ -129,7 +141,7 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
 
 
 def _build_one(
-    made: manifests.Manifest,
+    made: "Manifest",
     source: Path,
     out: Path,
     noise_source: Path | None,
@@ -142,8 +154,9 @@ def _build_one(
     ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
-    forks.start()  # workers import what they need while this process does
+    forks.start()  # nothing, if they have begun
     from at_data import build as builds  # noqa: PLC0415
+    from at_data.progress import Bar  # noqa: PLC0415
 
     with Bar(made.name) as bar:
         built = builds.build(
@@ -170,6 +183,8 @@ def _build_one(
 
 def _say_missing(corpus: str, sources: Path, told: set[str]) -> None:
     """Say once how to get a corpus; one that is made here, or listed by the user, is nowhere to be had."""
+    from at_data import corpora  # noqa: PLC0415
+
     module = corpora.load(corpus)
     if not module.UNPACKS_TO or corpus in told:
         return

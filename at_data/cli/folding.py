@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from at_data import folds as every
-from at_data import manifest as manifests
 from at_data.cli.options import FOLDER
 from at_data.errors import ManifestError
 
@@ -20,6 +18,9 @@ def folds(manifest: str, out: Path, source: Path | None) -> None:
     \b
     Example: at-prepare folds emotion_fold1of5.yaml --out manifests
     """
+    from at_data import folds as every  # noqa: PLC0415
+    from at_data import manifest as manifests  # noqa: PLC0415
+
     made = manifests.load(manifest)
     split = every.folded(made)
     count = split.folds

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import click
 
-from at_data import corpora
 from at_data.cli.options import FOLDER
 from at_data.errors import CorpusError
-from at_data.progress import Bar
 
 
 @click.command()
@@ -30,6 +28,7 @@ from at_data.progress import Bar
 )
 def synth(folder: Path, speakers: int, takes: int, seed: int, correlation: float) -> None:
     """Write a corpus anyone can make into FOLDER: digits in the layout of gsc, noise in the layout of ms_snsd."""
+    from at_data.progress import Bar  # noqa: PLC0415
     from at_data.synth import synthesise  # noqa: PLC0415
 
     with Bar() as bar:
@@ -56,7 +55,9 @@ def fetch(corpus: str, to: Path, subsets: tuple[str, ...], keep_archives: bool, 
     Every archive is held to a published checksum, and nothing in it can leave the folder. What is there already is
     not fetched again.
     """
+    from at_data import corpora  # noqa: PLC0415
     from at_data.fetch import fetch as get  # noqa: PLC0415 - requests, which --help does not need
+    from at_data.progress import Bar  # noqa: PLC0415
 
     module = corpora.load(corpus)
     click.echo(f"{corpus}: {module.SOURCE}; licence {module.LICENCE}", err=True)
@@ -92,6 +93,7 @@ def align(context: click.Context, corpus: str, source: Path, out: Path | None, d
     Writes the files of word times that the corpus' reader looks for. Exit 1 if utterances had to be left out.
     """
     from at_data.alignment import align as find_words  # noqa: PLC0415 - at work it imports torch
+    from at_data.progress import Bar  # noqa: PLC0415
 
     with Bar(corpus) as bar:
         aligned = find_words(source, out=out, device=device, progress=bar)

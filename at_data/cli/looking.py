@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from at_data import corpora
-from at_data import manifest as manifests
 from at_data.cli.options import FOLDER, JSON, NOISE
 
 if TYPE_CHECKING:
@@ -19,6 +17,9 @@ if TYPE_CHECKING:
 @JSON
 def list_(as_json: bool) -> None:
     """List corpora and shipped manifests."""
+    from at_data import corpora  # noqa: PLC0415
+    from at_data import manifest as manifests  # noqa: PLC0415
+
     loaded = {name: manifests.load(name) for name in manifests.shipped()}
     if as_json:
         click.echo(
@@ -116,6 +117,8 @@ def show(dataset: Path, picture: Path | None, as_json: bool) -> None:
 
 
 def _about(corpus: str) -> dict[str, Any]:
+    from at_data import corpora  # noqa: PLC0415
+
     module = corpora.load(corpus)
     about = (module.__doc__ or "").strip().splitlines()[0]
     return {"about": about, "licence": module.LICENCE, "source": module.SOURCE, "citation": module.CITATION}

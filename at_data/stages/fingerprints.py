@@ -9,8 +9,9 @@ not change has no bits. `duplicates` compares such words.
 The spectra are those of 16 ms Hamming windows every 8 ms, which most datasets are made of: who has them has paid.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -39,22 +40,49 @@ def fingerprint(spectra: Spectra, frames: int, bin_hz: float) -> UInt32[np.ndarr
     (8.2 s) pieces of 64 are taken, every second, fourth, eighth ... of them, so that at most 512 remain. Ends count as
     silence. Silence has an empty fingerprint, and so has what is not finite.
     """
-    count = -(-frames // FRAMES)
+    (words,) = fingerprints([(spectra, frames)], bin_hz)
+    return words
+
+
+def fingerprints(recordings: Sequence[tuple[Spectra, int]], bin_hz: float) -> list[UInt32[np.ndarray, "_"]]:
+    """What `fingerprint` gives of each recording and its number of frames, in less time where they are short.
+
+    Energies of all lie behind each other. What is compared across the end of one and the start of the next is no word.
+    """
+    pieces = [list(_pieces(-(-frames // FRAMES))) for _, frames in recordings]
+    sizes = [sum(map(len, some)) for some in pieces]
+    energies = np.zeros((sum(sizes), BANDS), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        pieces = [_energies(spectra, piece, frames, bin_hz) for piece in _pieces(count)]
-    energies = np.stack(pieces) if len(pieces) > 1 else pieces[0][None]
-    loudest = energies.max()
-    if not 0 < loudest < np.inf:
-        return np.zeros(0, np.uint32)
-    last = energies.shape[1] - SMOOTHED + 1
-    smooth = energies[:, :last] + energies[:, 1 : last + 1]
+        first = 0
+        for (spectra, frames), some in zip(recordings, pieces, strict=True):
+            for piece in some:
+                _add_energies(spectra, piece, frames, bin_hz, energies[first : first + len(piece)])
+                first += len(piece)
+        loudest = np.maximum.reduceat(energies.max(axis=1), [0, *accumulate(sizes[:-1])])
+        words = _words(energies, np.repeat(loudest, sizes))
+    found = []
+    first = 0
+    for (_, frames), some, most in zip(recordings, pieces, loudest.tolist(), strict=True):
+        starts = accumulate(map(len, some), initial=first)
+        own = [words[start : start + len(piece) - 2 * AROUND] for start, piece in zip(starts, some, strict=False)]
+        whole = np.concatenate(own)[: -(-frames // FRAMES)]
+        found.append(whole if 0 < most < np.inf and whole.any() else whole[:0])
+        first += sum(map(len, some))
+    return found
+
+
+def _words(
+    energies: Float32[np.ndarray, "rows bands"], loudest: Float32[np.ndarray, "rows"]
+) -> UInt32[np.ndarray, "words"]:
+    """The word of every row but the last few, of rows of energies and what is loudest in the recording of each."""
+    last = len(energies) - SMOOTHED + 1
+    smooth = energies[:last] + energies[1 : last + 1]
     for shift in range(2, SMOOTHED):
-        smooth += energies[:, shift : shift + last]
-    steps = smooth[:, :, :-1] - smooth[:, :, 1:]
-    grown = steps[:, LAG:] - steps[:, :-LAG] > SMOOTHED * LEAST_CHANGE * loudest
-    words = np.packbits(grown.reshape(-1, BANDS - 1), axis=1, bitorder="little").view("<u4")[:, 0]
-    words = words[:count].astype(np.uint32)
-    return words if words.any() else words[:0]
+        smooth += energies[shift : shift + last]
+    steps = smooth[:, :-1] - smooth[:, 1:]
+    least = SMOOTHED * LEAST_CHANGE * loudest[: last - LAG, None]
+    grown = steps[LAG:] - steps[:-LAG] > least
+    return np.packbits(grown, axis=1, bitorder="little").view("<u4")[:, 0].astype(np.uint32)
 
 
 def _pieces(count: int) -> Iterator[range]:
@@ -69,17 +97,18 @@ def _pieces(count: int) -> Iterator[range]:
         yield range(first - AROUND, first + PIECE + AROUND)
 
 
-def _energies(spectra: Spectra, words: range, frames: int, bin_hz: float) -> Float32[np.ndarray, "words bands"]:
-    """Energy of every band in every word; none in those that are not there."""
+def _add_energies(
+    spectra: Spectra, words: range, frames: int, bin_hz: float, energies: Float32[np.ndarray, "words bands"]
+) -> None:
+    """Write the energy of every band in every word; those that are not there are left as they are."""
     bins, bank = _bank(bin_hz)
     there = range(max(0, FRAMES * words.start), min(frames, FRAMES * words.stop))
-    energies = np.zeros((len(words), BANDS), np.float32)
     powers = np.square(spectra(there)[:, bins])
     summed = powers[0::FRAMES]
     summed[: len(powers) // FRAMES] += powers[1::FRAMES]
     first = there.start // FRAMES - words.start
-    energies[first : first + len(summed)] = summed @ bank[: summed.shape[1]]  # a low rate has fewer bins
-    return energies
+    # a low rate has fewer bins
+    np.matmul(summed, bank[: summed.shape[1]], out=energies[first : first + len(summed)])
 
 
 @lru_cache(maxsize=16)

@@ -46,14 +46,14 @@ class Scale:
 
 def measure(values: Float32[np.ndarray, "..."], zeros: int = 0) -> Sums:
     """Sums of one spectrogram, or of many at once, and of so many `zeros` beside them."""
-    sums = Sums(zeros, 0.0, 0.0)
+    total, squares = 0.0, 0.0
     flat = values.reshape(-1)
     for first in range(0, flat.size, AT_ONCE):
         wide = flat[first : first + AT_ONCE].astype(np.float64)
-        total = float(np.add.reduce(wide))
+        total += float(np.add.reduce(wide))
         wide *= wide
-        sums += Sums(wide.size, total, float(np.add.reduce(wide)))
-    return sums
+        squares += float(np.add.reduce(wide))
+    return Sums(zeros + flat.size, total, squares)
 
 
 def scale_of(sums: Sums) -> Scale:

@@ -59,9 +59,9 @@ def cut(
     [(0, 32000), (0, 32000), (0, 8000)]
 
     """
-    length, _ = _grid(cut, sample_rate_hz)
+    length, hop = _grid(cut, sample_rate_hz)
     segments = []
-    first = starts(samples.size, cut, sample_rate_hz)
+    first = _starts(samples.size, cut, length, hop)
     if cut.hop_s == "one_at_random" and samples.size > length:
         first = [int(seeds.generator(seed, "segment", recording.id).integers(samples.size - length + 1))]
     for index, start in enumerate(first):
@@ -84,7 +84,11 @@ def starts(n_samples: int, cut: Cut, sample_rate_hz: int) -> list[int]:
     [0, 16000, 24000]
 
     """
-    length, hop = _grid(cut, sample_rate_hz)
+    return _starts(n_samples, cut, *_grid(cut, sample_rate_hz))
+
+
+def _starts(n_samples: int, cut: Cut, length: int, hop: int) -> list[int]:
+    """First sample of every segment, of so many samples, that `cut` makes."""
     if n_samples < length:
         return [0] if n_samples and cut.shorter != "drop" else []
     if isinstance(cut.hop_s, str):

@@ -148,7 +148,9 @@ def made_up(made: Plan, folder: Path) -> None:
         parts.words_path(folder, task.number).write_bytes(words.astype("<u4").tobytes())
         names = [recording.id for recording in task.recordings]
         summary = Summary(
-            rows=[Row(p, 0, 0.0, 126 * p, (0, 126), (16_254, 1234.567 + p, 2345.678), None) for p in range(count)],
+            rows=parts.by_column(
+                [Row(p, 0, 0.0, 126 * p, (0, 126), (16_254, 1234.567 + p, 2345.678), None) for p in range(count)]
+            ),
             waveforms=dict(zip(names, hashes, strict=True)),
             left_out=[],
             sources={

@@ -38,7 +38,9 @@ def run(command: list[object], *, memory: bool = False) -> Spent:
     words = [str(word) for word in command]
     own = _below(os.getpid())
     before, began = _cpu_s(), time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # as users have it: compiled modules are kept
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     spent = Spent()
     watcher = threading.Thread(target=_watch, args=(process.pid, spent, done := threading.Event()))
     if memory:

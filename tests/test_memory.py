@@ -39,7 +39,7 @@ def tell(made: Plan, folder: Path) -> None:
         parts.words_path(folder, task.number).write_bytes(words.astype("<u4").tobytes())
         paths = [("corpus", recording.path) for recording in task.recordings]
         summary = parts.Summary(
-            rows=[parts.Row(n, 0, 0.0, 126 * n, REAL, (16_254, 1.0, 2.0), None) for n in range(count)],
+            rows=parts.by_column([parts.Row(n, 0, 0.0, 126 * n, REAL, (16_254, 1.0, 2.0), None) for n in range(count)]),
             waveforms=dict(zip(ids, hashes, strict=True)),
             left_out=[],
             sources={key: sources.Content(32_044, digest) for key, digest in zip(paths, hashes, strict=True)},

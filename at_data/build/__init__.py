@@ -126,8 +126,7 @@ def build(
 def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progress, explain: Tell) -> headers.Header:
     missing = earlier.missing(folder, made, pool, explain)
     stopwatch.lap("look at what is there")
-    _build_parts(folder, made, missing, pool, progress)
-    said = told.told(folder, made)
+    said = _build_parts(folder, made, missing, pool, progress)
     quarantine = folder / "quarantine.jsonl"
     tables.write_quarantine(quarantine, chain.from_iterable(said.left_out[: len(made.tasks)]))
     stopwatch.lap("read the summaries")
@@ -158,15 +157,25 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     return header
 
 
-def _build_parts(folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, progress: Progress) -> None:
+def _build_parts(folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, progress: Progress) -> told.Told:
+    """What all tasks told; each is listened to while workers are at the next ones."""
+    telling = told.Telling(folder, made)
+    numbers = {task.number for task in missing}
+    done = bad = 0
     total = sum(len(task.recordings) for task in (*made.tasks, *made.watched))
-    done = total - sum(len(task.recordings) for task in missing)
-    bad = 0
+    for task in (*made.tasks, *made.watched):
+        if task.number not in numbers:
+            telling.add(task)
+            done += len(task.recordings)
+    stopwatch.lap("read the summaries")
     progress("read", done, total, bad)
     for task, lost in pool.run(work.build_part, missing, folder):
+        stopwatch.lap("wait for the parts")
+        telling.add(task)
+        stopwatch.lap("read the summaries")
         done, bad = done + len(task.recordings), bad + lost
         progress("read", done, total, bad)
-    stopwatch.lap("wait for the parts")
+    return telling.told()
 
 
 def _finish_shards(

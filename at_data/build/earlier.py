@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +34,30 @@ def same(final: Path, made: Plan, pool: Pool, *, quick: bool, explain: Tell) -> 
             f"digest {made.manifest.digest[:8]} and listing {made.listing[:8]}, or nothing",
             "choose another --out, or move that folder away; it was not touched",
         )
-    contents = sources.read(final / "sources.csv")
-    changed = [text for text in _differences(contents, made, pool, quick=quick) if text]
+    count, changed = 0, []
+    for files, text in _differences(final / "sources.csv", made, pool, quick=quick):
+        count += files
+        if text:
+            changed.append(text)
     if changed:
         raise ShardError(
             final,
             f"its source is no longer what it was built from: {'; '.join(changed[:EXAMPLES])}"
-            + (f"; and more of {len(contents)} files" if len(changed) > EXAMPLES else ""),
+            + (f"; and more of {count} files" if len(changed) > EXAMPLES else ""),
             "the files that sources.csv lists, or no dataset here",
             "restore them, or move that folder away and build again; it was not touched",
         )
-    explain(
-        f"{final.name}: finished; {len(contents)} source files have the {'sizes' if quick else 'contents'} they had"
-    )
+    explain(f"{final.name}: finished; {count} source files have the {'sizes' if quick else 'contents'} they had")
     return header
 
 
-def _differences(contents: sources.Contents, made: Plan, pool: Pool, *, quick: bool) -> Iterator[str | None]:
-    keys = sorted(contents)
-    pieces = [{key: contents[key] for key in keys[at : at + FILES]} for at in range(0, len(keys), FILES)]
+def _differences(table: Path, made: Plan, pool: Pool, *, quick: bool) -> Iterator[tuple[int, str | None]]:
+    """Of a few files at a time: how many, and the first that is no longer what it was, in words."""
+    rows = sources.rows(table)
+    pieces = iter(lambda: dict(islice(rows, FILES)), {})
     look = partial(sources.difference, sizes_only=quick)
-    for _, text in pool.run(look, pieces, parts.roots(made.tasks[0])):
-        yield text
+    for piece, text in pool.run(look, pieces, parts.roots(made.tasks[0])):
+        yield len(piece), text
 
 
 def take_over(folder: Path, made: Plan, warn: Tell, explain: Tell) -> None:
@@ -100,7 +103,9 @@ def complete(folder: Path, made: Plan) -> headers.Header | None:
 def missing(folder: Path, made: Plan, pool: Pool, explain: Tell) -> list[Task]:
     """Tasks without a whole part of unchanged sources, in order."""
     tasks = (*made.tasks, *made.watched)
-    reasons = {task.number: reason for task, reason in pool.run(parts.unusable, tasks, folder)}
+    begun = [task for task in tasks if parts.summary_path(folder, task.number).exists()]
+    reasons: dict[int, str | None] = {task.number: parts.NOT_BUILT for task in tasks}
+    reasons |= {task.number: reason for task, reason in pool.run(parts.unusable, begun, folder)}
     for task in tasks:
         reason = reasons[task.number] or "its part is kept, its source files are as they were"
         explain(f"{task.file or task.split}: {reason}")

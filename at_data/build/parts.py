@@ -1,12 +1,15 @@
 """What a task leaves in the work folder until its shard is made: a part and its summary."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from at_data.build import kinds, sources
 from at_data.build.plan import Task
+
+NOT_BUILT = "not built yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,13 @@ class Row:
 class Summary:
     """What came of one task, without arrays: rows in the order of the part file, hashes and losses by recording.
 
-    `sources` holds the content of every file that was opened, `noises` the hash of every noise's waveform. `part` and
-    `words` are hashes of the part file and of the file of fingerprints, which a build that carries on holds them to: a
-    crash can leave them short or torn. `fingerprints` holds how many words each recording has in that file, in its
-    order.
+    `rows` are as `by_column` gives them. `sources` holds the content of every file that was opened, `noises` the hash
+    of every noise's waveform. `part` and `words` are hashes of the part file and of the file of fingerprints, which a
+    build that carries on holds them to: a crash can leave them short or torn. `fingerprints` holds how many words each
+    recording has in that file, in its order.
     """
 
-    rows: list[Row]
+    rows: Mapping[str, list[Any]]
     waveforms: dict[str, str]
     left_out: list[dict[str, str]]
     sources: sources.Contents
@@ -49,6 +52,11 @@ class Summary:
     def bad(self) -> int:
         """Recordings that could not be used, in part or at all; those the manifest drops are not among them."""
         return len({entry["recording"] for entry in self.left_out if entry["kind"] == kinds.BAD})
+
+
+def by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Rows as their columns, by the name of the field."""
+    return {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -68,9 +76,7 @@ def summary_path(folder: Path, number: int) -> Path:
 
 def write_summary(folder: Path, number: int, summary: Summary) -> None:
     """The summary under its name; not forced to disk: one that a crash tears is not read, and its part made again."""
-    # field by field, and rows by column: asdict copies deeply, which costs a tenth of the whole road
-    facts = record(summary)
-    facts["rows"] = {field.name: [getattr(row, field.name) for row in summary.rows] for field in fields(Row)}
+    facts = record(summary)  # field by field: asdict copies deeply, which costs a tenth of the whole road
     facts["sources"] = [(*key, held.size_bytes, held.xxh3_128) for key, held in summary.sources.items()]
     path = summary_path(folder, number)
     partial = path.with_name(path.name + ".partial")
@@ -81,13 +87,10 @@ def write_summary(folder: Path, number: int, summary: Summary) -> None:
 def read_summary(folder: Path, number: int) -> Summary:
     """Summary a finished part left."""
     raw = json.loads(summary_path(folder, number).read_text(encoding="utf-8"))
-    columns = [raw["rows"][field.name] for field in fields(Row)]
-    rows = [
-        Row(recording, segment, start_s, place, tuple(real), tuple(sums), mixing)
-        for recording, segment, start_s, place, real, sums, mixing in zip(*columns, strict=True)
-    ]
+    if len({len(raw["rows"][field.name]) for field in fields(Row)}) != 1:
+        raise ValueError("columns of different lengths")
     contents: sources.Contents = {(which, path): sources.Content(*held) for which, path, *held in raw["sources"]}
-    return Summary(**(raw | {"rows": rows, "sources": contents}))
+    return Summary(**(raw | {"sources": contents}))
 
 
 def made_path(folder: Path, number: int) -> Path:
@@ -108,7 +111,7 @@ def unusable(task: Task, folder: Path) -> str | None:
     try:
         summary = read_summary(folder, task.number)
     except FileNotFoundError:
-        return "not built yet"
+        return NOT_BUILT
     except (OSError, ValueError, KeyError, TypeError):
         return "its summary is torn, or of another version"
     changed = sources.difference(summary.sources, roots(task))

@@ -1,7 +1,7 @@
 """Results of tasks as they finish, from worker processes that a recording may cost its life."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from multiprocessing import connection
 from types import TracebackType
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ class Pool:
     ) -> None:
         self._stop(kill=kind is not None)
 
-    def run(self, function: Callable[..., R], tasks: Sequence[T], *rest: Any) -> Iterator[tuple[T, R]]:
+    def run(self, function: Callable[..., R], tasks: Iterable[T], *rest: Any) -> Iterator[tuple[T, R]]:
         """Each task with its result, `function(task, *rest)`, in the order they finish.
 
         A task whose worker dies is done again when all others are through: alone, in a new worker. The recording that
@@ -62,13 +62,12 @@ class Pool:
             self._stop(kill=True, idle=False)
 
     def _together(
-        self, function: Callable[..., R], tasks: Sequence[T], rest: tuple[Any, ...], suspects: list[T]
+        self, function: Callable[..., R], tasks: Iterable[T], rest: tuple[Any, ...], suspects: list[T]
     ) -> Iterator[tuple[T, R]]:
         """Results of tasks; those whose worker died are noted."""
-        waiting = deque(tasks)
-        while waiting or self._busy:
-            while waiting and len(self._busy) < self.workers:
-                self._give(function, waiting.popleft(), rest)
+        waiting = iter(tasks)
+        self._employ(function, waiting, rest)
+        while self._busy:
             found = []
             for worker in self._ready():
                 task, outcome = self._take(worker)
@@ -76,9 +75,13 @@ class Pool:
                     suspects.append(task)
                 else:
                     found.append((task, outcome))
-            while waiting and len(self._busy) < self.workers:  # nobody waits for what is done with results
-                self._give(function, waiting.popleft(), rest)
+            self._employ(function, waiting, rest)  # nobody waits for what is done with results
             yield from found
+
+    def _employ(self, function: Callable[..., R], waiting: Iterator[Any], rest: tuple[Any, ...]) -> None:
+        """Give tasks, as long as there are any, until no more workers are wanted."""
+        for task in islice(waiting, self.workers - len(self._busy)):
+            self._give(function, task, rest)
 
     def _alone(self, function: Callable[..., R], task: T, rest: tuple[Any, ...]) -> R:
         """Result of a task with no other worker alive, and a new one whenever a recording took its life."""

@@ -1,6 +1,6 @@
 """What summaries say of items, in columns: a million rows as objects would take a gigabyte."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Int32, Shaped
 
 from at_data import scratch
-from at_data.build.parts import Row
 from at_data.build.plan import Task
 from at_data.rolls import Roll
 
@@ -36,20 +35,28 @@ class Rows:
 
 
 class Noting:
-    """Rows of many tasks as they come, on disk."""
+    """Rows of so many tasks as they come, on disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: int) -> None:
         self._columns, self._mixing = scratch.Growing(), scratch.Growing()
         self._kinds: list[tuple[str, Any]] = []
         self._texts: dict[str, dict[str, int]] = {}
-        self._counts: list[int] = []
+        self._places = [(0, 0)] * tasks
+        self._count = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Note the rows of the next task."""
-        cells = [(row.recording, row.segment, row.start_s, row.place, *row.real, *row.sums) for row in rows]
-        self._columns.add(np.array(cells, FIELDS))
-        self._counts.append(len(rows))
-        mixings = [row.mixing for row in rows if row.mixing is not None]
+    def add(self, number: int, columns: Mapping[str, list[Any]]) -> None:
+        """Note the rows of a task by its number, as `parts.by_column` gives them."""
+        count = len(columns["recording"])
+        rows = np.empty(count, FIELDS)
+        for name in ("recording", "segment", "start_s", "place"):
+            rows[name] = columns[name]
+        rows["first"], rows["length"] = np.array(columns["real"], np.int64).reshape(-1, 2).T
+        for name, sums in zip(("count", "total", "squares"), zip(*columns["sums"], strict=True), strict=False):
+            rows[name] = sums
+        self._columns.add(rows)
+        self._places[number] = (self._count, self._count + count)
+        self._count += count
+        mixings = [mixing for mixing in columns["mixing"] if mixing is not None]
         if mixings:
             if not self._kinds:
                 self._kinds = [(name, KINDS[type(value)]) for name, value in mixings[0].items()]
@@ -65,12 +72,8 @@ class Noting:
         """Rows of every task."""
         columns, mixing = self._columns.array(FIELDS), self._mixing.array(self._kinds or [("none", np.int8)])
         texts = {name: list(known) for name, known in self._texts.items()}
-        found, start = [], 0
-        for count in self._counts:
-            # of a task all items have noise mixed in, or none
-            found.append(Rows(columns[start : start + count], mixing[start : start + count], texts))
-            start += count
-        return found
+        # all items have noise mixed in, or none
+        return [Rows(columns[first:last], mixing[first:last], texts) for first, last in self._places]
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,14 +146,17 @@ def write(path: Path, entries: Iterable[tuple[Key, Content]]) -> None:
 
 def read(path: Path) -> Contents:
     """What `write` wrote; ShardError where it is not that."""
-    found: Contents = {}
+    return dict(rows(path))
+
+
+def rows(path: Path) -> Iterator[tuple[Key, Content]]:
+    """What `write` wrote, in its order, one after the other; ShardError where it is not that."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
                 which: Which = "noise" if row["source"] == "noise" else "corpus"
-                found[which, row["path"]] = Content(int(row["bytes"]), row["xxh3_128"])
+                yield (which, row["path"]), Content(int(row["bytes"]), row["xxh3_128"])
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ShardError(
             path, f"cannot be read ({error})", f"a table of {', '.join(COLUMNS)}", "run `at-prepare verify`"
         ) from error
-    return found

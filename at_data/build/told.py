@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
 
 from at_data import scratch
 from at_data.build import parts
@@ -13,6 +12,8 @@ from at_data.build.plan import Plan, Task
 from at_data.build.rows import Noting, Rows
 from at_data.build.sources import Files
 from at_data.rolls import Roll
+
+WORD_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +33,57 @@ class Told:
     files: Files
 
 
-def told(folder: Path, made: Plan) -> Told:
-    """What the summaries of all tasks say."""
-    count = len(made.recordings.columns.ids)
-    waveforms, files, noting = Hashes(count), Files(made.recordings.columns.paths), Noting()
-    words, starts, sizes = scratch.Growing(), scratch.zeros(count, np.int64), scratch.zeros(count, np.int32)
-    hashes_of_parts: list[str] = []
-    left_out: list[list[dict[str, str]]] = []
-    noises: dict[str, str] = {}
-    for task in (*made.tasks, *made.watched):
-        summary = parts.read_summary(folder, task.number)
-        noting.add(summary.rows)
-        hashes_of_parts.append(summary.part)
-        left_out.append(summary.left_out)
-        noises.update(summary.noises)
-        roll = Roll.of(task.recordings)
-        files.add(summary.sources, roll)
+class Telling:
+    """What tasks tell, as they come, in any order."""
+
+    def __init__(self, folder: Path, made: Plan) -> None:
+        count = len(made.recordings.columns.ids)
+        self._folder, self._tasks = folder, len(made.tasks) + len(made.watched)
+        self._noting = Noting(self._tasks)
+        self._parts: dict[int, str] = {}
+        self._left_out: dict[int, list[dict[str, str]]] = {}
+        self._noises: dict[str, str] = {}
+        self._waveforms, self._files = Hashes(count), Files(made.recordings.columns.paths)
+        self._words, self._starts = scratch.Growing(), scratch.zeros(count, np.int64)
+        self._sizes = scratch.zeros(count, np.int32)
+
+    def add(self, task: Task) -> None:
+        """Note what the summary of a task says."""
+        summary, roll = parts.read_summary(self._folder, task.number), Roll.of(task.recordings)
+        self._noting.add(task.number, summary.rows)
+        self._parts[task.number] = summary.part
+        self._left_out[task.number] = summary.left_out
+        self._noises.update(summary.noises)
+        self._files.add(summary.sources, roll)
         number = dict(zip(roll.ids, roll.rows.tolist(), strict=True))
         heard = np.array([number[item] for item in summary.fingerprints], np.int64)
         lengths = np.fromiter(summary.fingerprints.values(), np.int64, heard.size)
-        starts[heard], sizes[heard] = words.size_bytes // 4 + np.cumsum(lengths) - lengths, lengths
-        words.add(parts.words_path(folder, task.number).read_bytes())
+        self._starts[heard] = self._words.size_bytes // WORD_BYTES + np.cumsum(lengths) - lengths
+        self._sizes[heard] = lengths
+        self._words.add(parts.words_path(self._folder, task.number).read_bytes())
         hashed = np.array([number[item] for item in summary.waveforms], np.int64)
-        waveforms.note(hashed, "".join(summary.waveforms.values()))
-        waveforms.there[_used(task, summary, roll, hashed)] = True
-    held = words.array("<u4").astype(np.uint32, copy=False)
-    return Told(
-        noting.rows(),
-        hashes_of_parts,
-        left_out,
-        noises,
-        waveforms,
-        Words(held, starts, sizes, waveforms.there),
-        files,
-    )
+        self._waveforms.note(hashed, "".join(summary.waveforms.values()))
+        # of those held out all that were heard, of the others those of which an item came
+        used = roll.rows[np.unique(np.array(summary.rows["recording"], np.int64))] if task.file else hashed
+        self._waveforms.there[used] = True
+
+    def told(self) -> Told:
+        """What all of them told."""
+        held = self._words.array("<u4").astype(np.uint32, copy=False)
+        return Told(
+            self._noting.rows(),
+            [self._parts[number] for number in range(self._tasks)],
+            [self._left_out[number] for number in range(self._tasks)],
+            self._noises,
+            self._waveforms,
+            Words(held, self._starts, self._sizes, self._waveforms.there),
+            self._files,
+        )
 
 
-def _used(task: Task, summary: parts.Summary, roll: Roll, hashed: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "m"]:
-    """Numbers of the recordings of which an item came; of those held out, of all that were heard."""
-    if not task.file:
-        return hashed
-    return np.asarray(roll.rows[np.unique(np.array([row.recording for row in summary.rows], np.int64))])
+def told(folder: Path, made: Plan) -> Told:
+    """What the summaries of all tasks say."""
+    telling = Telling(folder, made)
+    for task in (*made.tasks, *made.watched):
+        telling.add(task)
+    return telling.told()

@@ -15,7 +15,7 @@ from at_data.build import journal, kinds, stopwatch
 from at_data.build.compact import Fingerprint
 from at_data.build.hearing import TOGETHER, TOGETHER_S, Heard, Notes, hear, short
 from at_data.build.mixing import noisy
-from at_data.build.parts import Row, Summary, part_path, record, words_path, write_summary
+from at_data.build.parts import Row, Summary, by_column, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
 from at_data.build.unswept import unswept
 from at_data.files import WRITTEN_BYTES, write_pieces
@@ -86,7 +86,7 @@ def build_part(task: Task, folder: Path, skip: Mapping[int, str] = MappingProxyT
             del group  # or it is held until the next ones are decoded
     order = {recording.id: number for number, recording in enumerate(task.recordings)}
     summary = Summary(
-        rows=part.rows,
+        rows=by_column(part.rows),
         waveforms=notes.waveforms,
         left_out=sorted(notes.left_out, key=lambda entry: order[entry["recording"]]),
         sources=notes.sources,

@@ -2,8 +2,11 @@
 
 import json
 import re
+from pathlib import PurePosixPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from at_data.corpora import table
 from at_data.errors import CorpusError
@@ -157,3 +160,21 @@ def test_table_says_when_it_is_not_utf8(tmp_path, name):
     (tmp_path / name).write_bytes(b"path,word\na.wav,\xff\n")
     with pytest.raises(CorpusError, match="UTF-8"):
         list(table.recordings(tmp_path))
+
+
+parts = st.sampled_from(["a", "b.wav", ".c", "d.", "e.f.wav", "..g", "h..wav", " ", ".", "\u00e9.ogg"])
+
+
+@given(st.lists(parts, min_size=1, max_size=4).map("/".join))
+def test_table_names_a_recording_after_its_path_without_suffix(path):
+    pure = PurePosixPath(path)
+    if not pure.name:
+        return
+    assert table._path("here", path) == pure.as_posix()
+    assert table._without_suffix(pure.as_posix()) == pure.with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/a.wav", "../a.wav", "a/../b.wav", "a/..", "a\\b.wav"])
+def test_table_refuses_a_path_that_leads_elsewhere(path):
+    with pytest.raises(CorpusError, match="here, path"):
+        table._path("here", path)

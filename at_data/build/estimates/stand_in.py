@@ -13,7 +13,7 @@ from at_data.build.compact import HASH_BYTES, Hashes, Words
 from at_data.build.due import due
 from at_data.build.estimates.lengths import Lengths, items
 from at_data.build.finish import Finish, row_order
-from at_data.build.parts import Row, record
+from at_data.build.parts import Row, by_column, record
 from at_data.build.plan import Plan, Task
 from at_data.build.rows import Items, Noting
 from at_data.build.sift import Sifted
@@ -88,19 +88,18 @@ def _some(made: Plan, by_task: Mapping[int, int]) -> Plan:
 def _sifted(made: Plan, lengths: Lengths) -> Sifted:
     """All items of a plan as if they had been read and none were left out, in the order they will have."""
     dice = np.random.default_rng(0)
-    words, noting = _words(made, lengths), Noting()
-    for task in made.tasks:
-        noting.add(
-            [
-                row
-                for number, recording in enumerate(task.recordings)
-                for row in _rows(task, recording, number, made, lengths, dice)
-            ]
-        )
+    words, noting = _words(made, lengths), Noting(len(made.tasks))
+    for place, task in enumerate(made.tasks):
+        rows = [
+            row
+            for number, recording in enumerate(task.recordings)
+            for row in _rows(task, recording, number, made, lengths, dice)
+        ]
+        noting.add(place, by_column(rows))
     kept = []
-    for task, rows in zip(made.tasks, noting.rows(), strict=True):
-        order = row_order(made.manifest.seed, task.file, len(rows.columns)).astype(np.int32)
-        kept.append(Items(task, rows, order))
+    for task, noted in zip(made.tasks, noting.rows(), strict=True):
+        order = row_order(made.manifest.seed, task.file, len(noted.columns)).astype(np.int32)
+        kept.append(Items(task, noted, order))
     count = len(made.recordings.columns.ids)
     hashes, sizes = Hashes(count), np.zeros(count, np.int32)
     for of_shard in kept:

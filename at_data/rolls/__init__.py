@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, Int32, Shaped
 
 from at_data import scratch
 from at_data.recordings import Recording
-from at_data.rolls.columns import ABSENT, Columns, Listing
+from at_data.rolls.columns import ABSENT, Cells, Columns, Listing
 from at_data.rolls.texts import CHUNK, Texts
 
 
@@ -48,12 +48,12 @@ class Roll(Sequence[Recording]):
         """The recording at a place, or a roll of several."""
         if isinstance(place, slice):
             return Roll(self.columns, self.rows[place])
-        return self.columns.recordings(self.rows[place : place + 1 or None])[0]
+        return self.columns.at(self.rows[place : place + 1 or None]).recordings()[0]
 
     def __iter__(self) -> Iterator[Recording]:
         """One after the other."""
         for start in range(0, len(self), CHUNK):
-            yield from self.columns.recordings(self.rows[start : start + CHUNK])
+            yield from self.columns.at(self.rows[start : start + CHUNK]).recordings()
 
     def __eq__(self, other: object) -> bool:
         """Whether the other sequence has equal recordings in the same order."""
@@ -64,7 +64,12 @@ class Roll(Sequence[Recording]):
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return tuple, (tuple(self),)
+        return Cells.recordings, (self.cells,)
+
+    @property
+    def cells(self) -> Cells:
+        """What is said of all of them, in memory."""
+        return self.columns.at(self.rows)
 
     @property
     def ids(self) -> "Ids":

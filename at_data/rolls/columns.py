@@ -47,23 +47,48 @@ class Columns:
         none = Coded(np.broadcast_to(np.int32(ABSENT), len(self.ids)), [])
         return self.attributes.get(name, none)
 
-    def recordings(self, rows: Shaped[np.ndarray, "n"]) -> list[Recording]:
-        """Recordings of some rows."""
+    def at(self, rows: Shaped[np.ndarray, "n"]) -> "Cells":
+        """What is said of some rows."""
+        return Cells(
+            ids=self.ids.at(rows),
+            corpora=self.corpora.at(rows),
+            paths=self.paths.at(rows),
+            starts_s=_times(self.starts_s[rows]),
+            lengths_s=_times(self.lengths_s[rows]),
+            published=self.published.at(rows),
+            attributes={name: column.at(rows) for name, column in self.attributes.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What columns say of some recordings: plain lists, which another process is sent in place of many objects."""
+
+    ids: list[str]
+    corpora: list[str | None]
+    paths: list[str]
+    starts_s: list[float | None]
+    lengths_s: list[float | None]
+    published: list[str | None]
+    attributes: dict[str, list[str | None]]
+
+    def recordings(self) -> tuple[Recording, ...]:
+        """The recordings."""
         names = list(self.attributes)
-        known = list(zip(*(self.attributes[name].at(rows) for name in names), strict=True)) or [()] * len(rows)
-        return [
+        known = list(zip(*self.attributes.values(), strict=True)) or [()] * len(self.ids)
+        return tuple(
             Recording(item, str(corpus), path, dict(pairs), start_s, length_s, published)
             for item, corpus, path, pairs, start_s, length_s, published in zip(
-                self.ids.at(rows),
-                self.corpora.at(rows),
-                self.paths.at(rows),
+                self.ids,
+                self.corpora,
+                self.paths,
                 ([pair for pair in zip(names, values, strict=True) if pair[1] is not None] for values in known),
-                _times(self.starts_s[rows]),
-                _times(self.lengths_s[rows]),
-                self.published.at(rows),
+                self.starts_s,
+                self.lengths_s,
+                self.published,
                 strict=True,
             )
-        ]
+        )
 
 
 def _times(values_s: Float64[np.ndarray, "n"]) -> list[float | None]:

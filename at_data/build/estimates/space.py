@@ -1,9 +1,11 @@
 """Whether a disk has room for a build."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from at_data.build.estimates import stand_in
 from at_data.build.plan import Plan
 from at_data.errors import ShardError
 from at_data.manifest import Store
-from at_data.recordings import Recording, samples_in
+from at_data.recordings import samples_in
+from at_data.rolls import Roll
 from at_data.stages import noise, segments
 
 # Upper bounds of what was measured: notes in the work folder, tables in the finished one.
@@ -50,7 +53,7 @@ def refuse_too_small(made: Plan, folder: Path, workers: int) -> None:
     A bound that takes sizes of files at most is held against the disk first; headers are read where it is too high.
     Quiet recordings, compression and padding that is not stored are not reckoned with.
     """
-    most = {task.number: sum(_most(made, r) for r in task.recordings) for task in made.tasks}
+    most = _most(made)
     items = sum(most.values())
     data_bytes = len(made.recordings) * RECORDING_BYTES + items * (item_bytes(made) + ITEM_BYTES + _mixing(made))
     found = room(made, folder, most, data_bytes, workers)
@@ -116,17 +119,27 @@ def _mixing(made: Plan) -> int:
     return 0 if made.manifest.noise == "none" else MIXING_BYTES
 
 
-def _most(made: Plan, recording: Recording) -> int:
-    """Items that a recording can give, told by its stretch or by the size of its file."""
+def _most(made: Plan) -> dict[int, int]:
+    """Items that the recordings of every task can give, told by their stretches or by the sizes of their files."""
     mix, cut = made.manifest.noise, made.manifest.segment
     levels = 1 if mix == "none" else noise.levels(mix)
     if isinstance(cut.hop_s, str):
-        return levels
-    seconds = recording.length_s
-    if seconds is None:
-        seconds = _size(made.root / recording.path) / SLOWEST_BYTES_PER_S
-    rate_hz = made.manifest.audio.sample_rate_hz
-    return levels * (1 + len(segments.starts(samples_in(seconds, rate_hz) + 1, cut, rate_hz)))
+        return {task.number: levels * len(task.recordings) for task in made.tasks}
+    rate_hz, root = made.manifest.audio.sample_rate_hz, os.fspath(made.root)
+
+    @lru_cache(maxsize=1 << 12)  # many are of one length
+    def items(seconds: float) -> int:
+        return levels * (1 + len(segments.starts(samples_in(seconds, rate_hz) + 1, cut, rate_hz)))
+
+    most = {}
+    for task in made.tasks:
+        cells = Roll.of(task.recordings).cells
+        lengths_s = (
+            _size(f"{root}/{path}") / SLOWEST_BYTES_PER_S if length_s is None else length_s
+            for path, length_s in zip(cells.paths, cells.lengths_s, strict=True)
+        )
+        most[task.number] = sum(map(items, lengths_s))
+    return most
 
 
 def _carries_on(folder: Path, made: Plan) -> bool:
@@ -145,8 +158,8 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _size(path: Path) -> int:
+def _size(path: Path | str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116 - of a million files a Path each is most of the time
     except (OSError, ValueError):
         return 0

@@ -4,6 +4,8 @@ import os
 import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# commands that tests start find the modules compiled, as users do
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has Ctrl-C ignored, by the commands they start as well
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -14,7 +14,7 @@ from at_data.build.plan import Plan
 from at_data.build.sift import sift
 from at_data.rolls import assignment, columns, texts
 
-FEWER, MORE = 1_000, 4_000
+FEWER, MORE = 500, 2_000
 SMALL = 256  # rows, strings and bytes that are held at a time here, so that so few recordings fill them many times
 WORDS, REAL = 12, (0, 126)
 BYTES = 60  # of an added recording, at most: its id alone, as an object of Python, takes more

@@ -5,6 +5,7 @@ AtError
  ├── CorpusError       a corpus folder: absent, empty, another corpus, too much of it bad
  ├── AudioError        one recording: cannot be decoded or used; goes to quarantine, never ends a build
  ├── ShardError        a dataset on disk: damaged, incomplete, in the way
+ ├── ScratchError      what is laid down on disk meanwhile: no room for it
  ├── CheckpointError   a checkpoint: does not fit the network or the dataset
  └── ConfigError       training settings: unknown, missing or impossible
 """
@@ -62,6 +63,10 @@ class AudioError(AtError):
 
 class ShardError(AtError):
     """A dataset on disk is damaged, incomplete or in the way."""
+
+
+class ScratchError(AtError):
+    """What a step lays down on disk meanwhile cannot be written: no fault of a corpus or a dataset."""
 
 
 class CheckpointError(AtError):

@@ -4,6 +4,7 @@ They lie in the folder for temporary files (`TMPDIR`), and are gone with the pro
 lies in memory.
 """
 
+import errno
 import mmap
 import os
 import tempfile
@@ -14,14 +15,14 @@ from typing import IO
 import numpy as np
 from jaxtyping import Shaped
 
-from at_data.errors import ShardError
+from at_data.errors import ScratchError
 
 SMALL_BYTES = 1 << 18  # a file would not be worth its page tables
 BUFFER_BYTES = 1 << 16
 
 
 def zeros(count: int, dtype: object) -> Shaped[np.ndarray, "count"]:
-    """So many zeros, to be written to; ShardError where the disk has no room for them."""
+    """So many zeros, to be written to; ScratchError where the disk has no room for them."""
     kind = np.dtype(dtype)  # type: ignore[call-overload]
     size_bytes = count * kind.itemsize
     if size_bytes <= SMALL_BYTES:
@@ -50,8 +51,8 @@ class Growing:
         if self._file is not None:
             self._file.close()
 
-    def add(self, data: bytes | memoryview | Shaped[np.ndarray, "..."]) -> None:
-        """Add what an array or a buffer holds; ShardError where the disk has no room for it."""
+    def add(self, data: bytes | Shaped[np.ndarray, "..."]) -> None:
+        """Add what an array or a buffer holds; ScratchError where the disk has no room for it."""
         some = data.tobytes() if isinstance(data, np.ndarray) else data
         self.size_bytes += len(some)
         self._held += some
@@ -72,16 +73,6 @@ class Growing:
             return np.frombuffer(mmap.mmap(file.fileno(), self.size_bytes), np.dtype(dtype))  # type: ignore[call-overload]
 
 
-def forget(*arrays: Shaped[np.ndarray, "..."]) -> None:
-    """Have the system take back what it holds of arrays in memory: they are read from their files when needed."""
-    for array in arrays:
-        held: object = array
-        while isinstance(held, np.ndarray | memoryview):
-            held = held.base if isinstance(held, np.ndarray) else held.obj
-        if isinstance(held, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            held.madvise(mmap.MADV_DONTNEED)
-
-
 def _unnamed() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
@@ -94,17 +85,29 @@ def _reserve(file: IO[bytes], size_bytes: int) -> None:
     nothing = bytes(BUFFER_BYTES)
     for start in range(0, size_bytes, BUFFER_BYTES):
         file.write(nothing[: size_bytes - start])
+    file.flush()
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Within it a disk that cannot be written to is an error a user can act on."""
+    """Within it a disk that cannot be written to is an error a user can act on; a lack of memory is no disk's fault."""
     try:
         yield
     except OSError as error:
-        raise ShardError(
-            tempfile.gettempdir(),
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise ScratchError("files", "too many are open", "a few dozen more", "raise `ulimit -n`") from error
+        raise ScratchError(
+            _place(),
             f"notes on the recordings cannot be written ({(error.strerror or str(error)).lower()})",
-            "room for some 200 bytes a recording, and for their fingerprints",
+            "room for some 400 bytes a recording and item, and three times their fingerprints",
             "free some space there, or name another folder in TMPDIR",
         ) from error
+
+
+def _place() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # none of those that are looked at can be written to
+        return os.environ.get("TMPDIR", "the folder for temporary files")

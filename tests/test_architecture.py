@@ -30,7 +30,7 @@ DATA = {
     "at_data.plain_wav": set(),
     "at_data.sound_files": {"at_data.containers", "at_data.errors"},
     "at_data.stages.audio": {"at_data.errors", "at_data.plain_wav", "at_data.recordings", "at_data.sound_files"},
-    "at_data.stages.bias": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
+    "at_data.stages.bias": {"at_data.recordings", "at_data.rolls", "at_data.seeds", "at_data.errors"},
     "at_data.stages.quiet": set(),
     "at_data.stages.segments": {"at_data.recordings", "at_data.seeds", "at_data.errors"},
     "at_data.stages.mixtures": {"at_data.recordings", "at_data.seeds", "at_data.errors"},

@@ -88,6 +88,11 @@ def test_texts_are_in_order_and_found(made):
     places = {text: place for place, text in enumerate(sorted(set(made)))}
     assert found.ranks.tolist() == [places[text] for text in made]
     assert sorted(found.repeated()) == [n for n, text in enumerate(made) if text in made[:n]]
+    among = np.arange(len(made)) % 3 > 0
+    some = [text for text, there in zip(made, among, strict=True) if there]
+    twins = [(n, made[n]) for n in np.flatnonzero(among).tolist() if made[n] in [made[m] for m in range(n) if among[m]]]
+    assert sorted(found.repeated(among)) == [n for n, _ in twins]
+    assert len(twins) == len(some) - len(set(some))
     for text in {*made, "", "b", "not there"}:
         assert found.find(text) == (made.index(text) if text in made else None)
     assert list(Ids.of_all(found).sorted()) == sorted(made)
@@ -106,10 +111,14 @@ def test_an_assignment_is_the_mapping_it_was_made_of(made, data):
     assert Counter(found.values()) == Counter(splits.values())
     for name in ("train", "valid", "test"):
         assert list(found.part(roll, name).ids) == [r.id for r in made if splits.get(r.id) == name]
+    assert found.as_dict() == splits
     held = roll.take(found.parts(roll) != ABSENT)
     assert list(found.each(held)) == [splits[item] for item in held.ids]
     assert found.some(held.rows) == splits
     others = roll.without(held)
+    if others:  # who is in no split is not taken for one of the last
+        with pytest.raises(KeyError):
+            list(found.each(roll))
     assert found.beside(others, "held out") == splits | dict.fromkeys(others.ids, "held out")
     assert Assignment.over(roll, found) is found
     again = Assignment.over(Roll.of(made), found)

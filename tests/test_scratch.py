@@ -1,5 +1,7 @@
 """Arrays in files without a name: what was put in comes out, nothing is left behind, a full disk is told."""
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from at_data import scratch
-from at_data.errors import ShardError
+from at_data.errors import ScratchError
 
 SIZES = (0, 1, scratch.SMALL_BYTES // 8, scratch.SMALL_BYTES // 8 + 1, scratch.SMALL_BYTES)
 
@@ -19,7 +21,6 @@ def test_zeros_are_zeros_that_can_be_written_to(count):
     found = scratch.zeros(count, np.int64)
     assert (found.size, found.dtype, found.any()) == (count, np.int64, False)
     found[:] = np.arange(count)
-    scratch.forget(found, found[1:])
     assert np.array_equal(found, np.arange(count))
 
 
@@ -51,12 +52,40 @@ def test_nothing_has_a_name(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_system_that_reserves_no_room_gets_zeros_written(monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    for size in (scratch.SMALL_BYTES + 1, scratch.SMALL_BYTES + 8192, scratch.SMALL_BYTES + scratch.BUFFER_BYTES):
+        found = scratch.zeros(size, np.uint8)
+        assert (found.size, found.any()) == (size, False)
+
+
+def refuse(number: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
+def test_no_folder_for_temporary_files_is_an_error_that_says_so(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", lambda *_: refuse(errno.ENOENT))
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    with pytest.raises(ScratchError, match="/nowhere: notes on the recordings cannot be written"):
+        scratch.zeros(scratch.SMALL_BYTES, np.int64)
+
+
+def test_what_is_no_fault_of_a_disk_is_not_told_as_one(monkeypatch):
+    monkeypatch.setattr(scratch.mmap, "mmap", lambda *_: refuse(errno.ENOMEM))
+    with pytest.raises(MemoryError):
+        scratch.zeros(scratch.SMALL_BYTES, np.int64)
+    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda: refuse(errno.EMFILE))
+    with pytest.raises(ScratchError, match="ulimit -n"):
+        scratch.zeros(scratch.SMALL_BYTES, np.int64)
+
+
 def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(ShardError, match=r"gone: notes on the recordings cannot be written.*TMPDIR"):
+    with pytest.raises(ScratchError, match=r"gone: notes on the recordings cannot be written.*TMPDIR"):
         scratch.zeros(scratch.SMALL_BYTES, np.int64)
     growing = scratch.Growing()
-    with pytest.raises(ShardError, match="TMPDIR"):
+    with pytest.raises(ScratchError, match="TMPDIR"):
         growing.add(bytes(2 * scratch.SMALL_BYTES))
 
 
@@ -65,5 +94,5 @@ def test_a_full_disk_is_an_error(monkeypatch):
     with Path("/dev/full").open("r+b", buffering=0) as full:
         monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda: full)
         growing = scratch.Growing()
-        with pytest.raises(ShardError, match="no space left"):
+        with pytest.raises(ScratchError, match="no space left"):
             growing.add(bytes(2 * scratch.SMALL_BYTES))

@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-import numpy as np
-
 from at_data.build import kinds
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
@@ -17,20 +15,19 @@ def accounts(plan: Plan, sifted: Sifted) -> dict[str, int]:
     `noise`), or by their kind in the quarantine. `listed` is the sum of the rest. A noise task is counted in the
     recordings of speech that its mixtures are made of.
     """
-    held, ids = sifted.held, plan.recordings.columns.ids
-    fates: dict[str, str] = {}
+    held = plan.recordings.take(sifted.held[plan.recordings.rows])
+    count, gone = len(held), [(entry["recording"], entry["kind"]) for entry in sifted.left_out]
+    names = {item for item, _ in gone}
+    here = {item for item in held.ids if item in names}
     if isinstance(plan.manifest.noise, noise.Task):
-        origins = {recording.id: recording.attributes[mixtures.SPEECH] for recording in plan.recordings}
-        kept = {recording.attributes[mixtures.SPEECH] for recording in plan.recordings.take(held[plan.recordings.rows])}
-        count = len(kept)
-        gone = ((origins.get(entry["recording"], entry["recording"]), entry) for entry in sifted.left_out)
-        lost = [(origin, entry["kind"]) for origin, entry in gone if origin not in kept]
-    else:
-        count = int(np.count_nonzero(held))
-        found = ((ids.find(entry["recording"]), entry) for entry in sifted.left_out)
-        lost = [(entry["recording"], entry["kind"]) for number, entry in found if number is None or not held[number]]
-    for origin, kind in lost:
-        if kind not in kinds.BESIDE:
+        speech = zip(plan.recordings.ids, plan.recordings.each((mixtures.SPEECH,)), strict=True)
+        origins = {item: origin for item, (origin,) in speech if item in names}
+        gone = [(origins.get(item, item), kind) for item, kind in gone]
+        here = {origin for (origin,) in held.each((mixtures.SPEECH,))}
+        count = len(here)
+    fates: dict[str, str] = {}
+    for origin, kind in gone:
+        if origin not in here and kind not in kinds.BESIDE:
             fates.setdefault(origin, kind)
     counted = Counter(fates.values())
     counted.update({reason: len(items) for reason, items in plan.passed_over.items()})

@@ -86,7 +86,7 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
     if not recordings:
         raise ManifestError(manifest.name, "keep leaves no recording", "at least one per split", "widen keep")
     found = unlabelled(reasons, kinds.UNLABELLED) + unlabelled(not_listed, kinds.NOT_LISTED, LIST_IT)
-    return Chosen(recordings, found, asked, asked + len(kept.unasked), passed_over, held_out)
+    return Chosen(recordings, found, asked, kept.listed, passed_over, held_out)
 
 
 def fold_count(manifest: Manifest, split: splits.Folds, source: Path) -> int:
@@ -124,9 +124,12 @@ def _inside(recordings: Roll, split: splits.Split, reasons: dict[str, str], not_
 
 def _refuse_twins(recordings: Roll, source: Path) -> None:
     """CorpusError where two recordings have one id."""
-    again = min(recordings.columns.ids.repeated(), default=None)
+    kept = np.zeros(len(recordings.columns.ids), bool)
+    kept[recordings.rows] = True
+    ids = recordings.columns.ids
+    again = min((number for number in ids.repeated(kept)), default=None)
     if again is not None:
-        item = recordings.columns.ids.at(np.array([again]))[0]
+        item = ids.at(np.array([again]))[0]
         raise CorpusError(source, f"two recordings with the id {item}", "ids that differ", "rename one of the files")
 
 

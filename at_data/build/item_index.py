@@ -1,5 +1,6 @@
 """`index.parquet`: which item of a dataset lies where, and what it was made of."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,22 @@ def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`index.parquet`: one row per item, in shard order."""
     shards = [items for items in sifted.items if len(items)]
     columns = _columns(plan, sifted, shards)
-    schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()])
+    names = [*columns]
+    names.insert(names.index("shard") + 1, "row")
+    schema = pa.schema([(name, columns[name][0] if name in columns else pa.int64()) for name in names])
     starts = np.cumsum([0, *(len(items) for items in shards)]).tolist()
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, max(1, starts[-1]), GROUP):
             some, rows = [], [np.zeros(0, np.int64)]
-            for items, first in zip(shards, starts, strict=False):
-                if first < start + GROUP and first + len(items) > start:
-                    here = range(max(0, start - first), min(start + GROUP - first, len(items)))
-                    some.append(items.only(slice(here.start, here.stop)))
+            for place in range(bisect_right(starts, start) - 1, bisect_left(starts, start + GROUP)):
+                if place < len(shards):
+                    first = starts[place]
+                    here = range(max(0, start - first), min(start + GROUP - first, len(shards[place])))
+                    some.append(shards[place].only(slice(here.start, here.stop)))
                     rows.append(np.arange(here.start, here.stop))
-            made = {name: _column(some, kind, make) for name, (kind, make) in columns.items() if name != "row"}
+            made = {name: _column(some, kind, make) for name, (kind, make) in columns.items()}
             made["row"] = pa.array(np.concatenate(rows))
-            writer.write_table(pa.table([made[name] for name in columns], schema), row_group_size=GROUP)
+            writer.write_table(pa.table([made[name] for name in names], schema), row_group_size=GROUP)
 
 
 def _columns(plan: Plan, sifted: Sifted, shards: Sequence[Items]) -> dict[str, tuple[pa.DataType, Make]]:
@@ -49,7 +53,6 @@ def _columns(plan: Plan, sifted: Sifted, shards: Sequence[Items]) -> dict[str, t
         "stop_s": (pa.float64(), lambda items: _starts_s(items) + length_s),
         "split": (text, lambda items: [items.task.split] * len(items)),
         "shard": (text, lambda items: [items.task.file] * len(items)),
-        "row": (pa.int64(), len),
         "waveform": (text, lambda items: sifted.waveforms.hexed(items.recordings.rows)),
     }
     known = {name for items in shards for name in items.recordings.attributes}

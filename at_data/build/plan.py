@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -126,7 +126,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         assigned = Assignment.over(recordings, drawn.assigned)
         biased = recordings.take(assigned.parts(recordings) != ABSENT)
         passed_over["bias"] = recordings.without(biased).ids
-        recordings = biased
+        recordings, drawn = biased, replace(drawn, assigned={})  # which stand in `assigned`
     attributes = {name: recordings.held(name) for name in recordings.attributes}
     _check_attributes(manifest, attributes)
     root = corpora.root(module, source)

@@ -23,7 +23,7 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
     by_split: dict[str, set[str]] = {split: set() for split in rolls}
     # no two splits share a waveform that one recording has alone
     held, places = sifted.held, made.places
-    several = sifted.waveforms.several()
+    several = sifted.several
     splits = places.some(several).values()
     for number, split, waveform in zip(several, splits, sifted.waveforms.hexed(several), strict=True):
         if split == leaks.HELD_OUT or held[number]:

@@ -58,6 +58,7 @@ class Noting:
         self._count += count
         mixings = [mixing for mixing in columns["mixing"] if mixing is not None]
         if mixings:
+            assert len(mixings) == count, "all items of a task have noise mixed in, or none"
             if not self._kinds:
                 self._kinds = [(name, KINDS[type(value)]) for name, value in mixings[0].items()]
                 self._texts = {name: {} for name, value in mixings[0].items() if isinstance(value, str)}

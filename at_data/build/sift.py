@@ -35,6 +35,8 @@ class Sifted:
     noises: dict[str, str]
     near: list[tuple[str, str]]
     left_out: list[Mapping[str, str]]
+    several: Int64[np.ndarray, "several"]
+    """Numbers of the recordings whose waveform another one has as well."""
 
     @property
     def held(self) -> Bool[np.ndarray, "listing"]:
@@ -59,7 +61,8 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Ru
     refuse_too_bad(unheard, kinds.HELD_OUT, len(plan.held_out), max_bad, plan.root)
     left_out += unheard
     rules = plan.manifest.duplicates
-    same = {} if rules.exact == "keep" else _same(said.waveforms, places)
+    several = said.waveforms.several()
+    same = {} if rules.exact == "keep" else _same(said.waveforms, several, places)
     _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
     left_out += _entries(same, kinds.DUPLICATE, "same waveform as")
     dropped = [loser.number for loser in same.values()]
@@ -69,7 +72,7 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Ru
     dropped += [loser.number for loser in nearly.values()]
     items = _items(plan, said.rows[:own], np.array(dropped, np.int64))
     _refuse_lost_class(plan, items, where)
-    return Sifted(items, said.waveforms, said.words, said.noises, near, left_out)
+    return Sifted(items, said.waveforms, said.words, said.noises, near, left_out, several)
 
 
 def _items(plan: Plan, rows: Sequence[Rows], dropped: Int64[np.ndarray, "dropped"]) -> list[Items]:
@@ -116,9 +119,8 @@ class _Loser:
     split: str
 
 
-def _same(waveforms: Hashes, places: Assignment) -> dict[str, _Loser]:
-    """Recordings with the waveform of one in a more protected split."""
-    numbers = waveforms.several()
+def _same(waveforms: Hashes, numbers: Int64[np.ndarray, "several"], places: Assignment) -> dict[str, _Loser]:
+    """Of recordings with equal waveforms those whose waveform one in a more protected split has."""
     ids = places.columns.ids.at(numbers)
     splits = places.some(numbers)
     losers = leaks.shared_waveforms(dict(zip(ids, waveforms.hexed(numbers), strict=True)), splits)

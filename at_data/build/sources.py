@@ -105,7 +105,8 @@ class Files:
         ranks = self._paths.ranks[met["path"]]
         order = np.argsort(ranks, kind="stable")
         ranks = ranks[order]
-        again = np.concatenate([[False], ranks[1:] == ranks[:-1]])
+        again = np.zeros(ranks.size, bool)
+        again[1:] = ranks[1:] == ranks[:-1]
         for place in np.flatnonzero(again).tolist():
             before, held = met[order[place - 1]], met[order[place]]
             _same(self._paths.at(held["path"].reshape(1))[0], _content(before), _content(held))

@@ -20,9 +20,8 @@ from at_data.build.item_index import GROUP
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
 from at_data.recordings import Recording
-from at_data.stages import leaks, splits
+from at_data.stages import leaks, mixtures, noise, splits
 
-PIECE = 1 << 14  # rows made at a time; whole pages of 1024, so that it changes no byte
 NAMES = (
     "duplicates.csv",
     "fingerprints.parquet",
@@ -38,7 +37,8 @@ NAMES = (
 def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
     """`splits.csv`: recording id, split and group; shippable where the audio is not."""
     kept = plan.recordings.take(sifted.held[plan.recordings.rows])
-    groups = splits.group_names(kept, plan.manifest.split)
+    origin = mixtures.SPEECH if isinstance(plan.manifest.noise, noise.Task) else None
+    groups = splits.group_names(kept, plan.manifest.split, origin)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "split", "group"))
@@ -56,7 +56,7 @@ def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
     Stretches that are the same by design (mixtures of one sentence) are no duplicates.
     """
     target = plan.manifest.target
-    several = sifted.waveforms.several()
+    several = sifted.several
     among = np.isin(plan.recordings.rows, several) if several.size else np.zeros(len(plan.recordings), bool)
     doubles = plan.recordings.take(among)
     groups: defaultdict[str, list[tuple[int, Recording]]] = defaultdict(list)
@@ -77,7 +77,7 @@ def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:
             counts["recordings"] += len(members)
             counts["with_several_labels"] += len({recording.attributes[target] for _, recording in members}) > 1
             for number, r in members:
-                split = plan.assigned[r.id] if held[number] else "left out"
+                split = plan.assigned.names[plan.assigned.codes[number]] if held[number] else "left out"
                 writer.writerow((waveform, r.id, r.path, r.attributes[target], split))
     return counts
 
@@ -119,12 +119,11 @@ def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
     with pq.ParquetWriter(path, pa.schema(list(kinds.items())), compression="zstd") as writer:
         for start in range(0, max(1, numbers.size), GROUP):
             some = numbers[start : start + GROUP]
-            pieces = [some[at : at + PIECE] for at in range(0, some.size, PIECE)] or [some]
             columns = {
                 "recording": pa.array(listing.ids.at(some), pa.string()),
                 "split": pa.array(places.some(some).values(), pa.string(), size=some.size).dictionary_encode(),
-                "waveform": pa.chunked_array([pa.array(sifted.waveforms.hexed(p), pa.string()) for p in pieces]),
-                "words": pa.chunked_array([_words(piece, sifted.fingerprints) for piece in pieces]),
+                "waveform": pa.array(sifted.waveforms.hexed(some), pa.string()),
+                "words": _words(some, sifted.fingerprints),
             }
             writer.write_table(pa.table(columns), row_group_size=GROUP)
 

@@ -11,6 +11,7 @@ from at_data.build.compact import Hashes, Words
 from at_data.build.plan import Plan, Task
 from at_data.build.rows import Noting, Rows
 from at_data.build.sources import Files
+from at_data.errors import ShardError
 from at_data.rolls import Roll
 
 WORD_BYTES = 4
@@ -60,7 +61,15 @@ class Telling:
         lengths = np.fromiter(summary.fingerprints.values(), np.int64, heard.size)
         self._starts[heard] = self._words.size_bytes // WORD_BYTES + np.cumsum(lengths) - lengths
         self._sizes[heard] = lengths
-        self._words.add(parts.words_path(self._folder, task.number).read_bytes())
+        words = parts.words_path(self._folder, task.number).read_bytes()
+        if len(words) != WORD_BYTES * int(lengths.sum()):
+            raise ShardError(
+                parts.words_path(self._folder, task.number),
+                f"{len(words)} bytes",
+                f"{WORD_BYTES * int(lengths.sum())}, as its summary says",
+                "run the same command again to carry on",
+            )
+        self._words.add(words)
         hashed = np.array([number[item] for item in summary.waveforms], np.int64)
         self._waveforms.note(hashed, "".join(summary.waveforms.values()))
         # of those held out all that were heard, of the others those of which an item came

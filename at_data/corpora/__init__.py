@@ -219,9 +219,9 @@ def need_file(file: Path, most_bytes: int = MOST_BYTES) -> None:
         raise CorpusError(file, came, expected, "restore the original")
 
 
-def text_of(file: Path, most_bytes: int = MOST_BYTES) -> str:
+def text_of(file: Path) -> str:
     """Text of a label file without its byte-order mark; CorpusError where it is no such file or not in UTF-8."""
-    need_file(file, most_bytes)
+    need_file(file)
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

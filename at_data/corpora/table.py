@@ -211,7 +211,7 @@ def _lines(file: Path) -> Iterator[str]:
     """Lines of a text, one after the other; JSON strings may hold line separators that are no line ends."""
     need_file(file, MOST_BYTES)
     try:
-        with file.open(encoding="utf-8-sig", newline="\n") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             yield from lines
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error

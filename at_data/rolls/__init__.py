@@ -85,11 +85,14 @@ class Roll(Sequence[Recording]):
         return self.columns.attribute(attribute).values
 
     def each(self, attributes: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Values of some attributes of each one, all of which it has."""
+        """Values of some attributes of each one; KeyError where one has none."""
         columns = [self.columns.attribute(name) for name in attributes]
         for start in range(0, len(self), CHUNK):
-            some = self.rows[start : start + CHUNK]
-            yield from zip(*([str(value) for value in column.at(some)] for column in columns), strict=True)
+            for values in zip(*(column.at(self.rows[start : start + CHUNK]) for column in columns), strict=True):
+                known = tuple(value for value in values if value is not None)
+                if len(known) < len(values):
+                    raise KeyError(attributes[values.index(None)])
+                yield known
 
     def held(self, attribute: str) -> list[str]:
         """Values that an attribute has among these, sorted."""

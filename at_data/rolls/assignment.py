@@ -47,6 +47,11 @@ class Assignment(Mapping[str, str]):
         """Ids of all that are in a split."""
         return self.columns.ids.each(np.flatnonzero(self.codes != ABSENT))
 
+    def as_dict(self) -> dict[str, str]:
+        """All of them: a million look-ups would take half a minute."""
+        held = Roll(self.columns, np.flatnonzero(self.codes != ABSENT).astype(np.int32))
+        return dict(zip(held.ids, self.each(held), strict=True))
+
     def __len__(self) -> int:
         """How many are in a split."""
         return int(np.count_nonzero(self.codes != ABSENT))
@@ -55,8 +60,15 @@ class Assignment(Mapping[str, str]):
         """Place among the names of each recording of a roll."""
         return np.asarray(self.codes[roll.rows])
 
+    def refuse_absent(self, roll: Roll) -> None:
+        """KeyError where a recording of a roll is in no split."""
+        without = roll.take(self.parts(roll) == ABSENT)
+        if without:
+            raise KeyError(without.ids[0])
+
     def each(self, roll: Roll) -> Iterator[str]:
         """Split of each recording of a roll, all of which are in one."""
+        self.refuse_absent(roll)
         for start in range(0, len(roll), CHUNK):
             for code in self.codes[roll.rows[start : start + CHUNK]].tolist():
                 yield self.names[code]
@@ -68,8 +80,7 @@ class Assignment(Mapping[str, str]):
 
     def some(self, rows: Shaped[np.ndarray, "n"]) -> dict[str, str]:
         """Splits of a few recordings, by id."""
-        names = (self.names[code] for code in self.codes[rows].tolist())
-        return dict(zip(self.columns.ids.at(rows), names, strict=True))
+        return dict(zip(self.columns.ids.at(rows), self.each(Roll(self.columns, rows.astype(np.int32))), strict=True))
 
     def beside(self, roll: Roll, name: str) -> "Assignment":
         """The same, and recordings of this roll in one more split."""

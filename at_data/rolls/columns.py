@@ -26,8 +26,8 @@ class Coded:
 
     def at(self, rows: Shaped[np.ndarray, "n"]) -> list[str | None]:
         """Strings at some rows, None where there is none."""
-        values = [*self.values, None]  # the last is what ABSENT leads to
-        return [values[code] for code in self.codes[rows].tolist()]
+        values = self.values
+        return [values[code] if code >= 0 else None for code in self.codes[rows].tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Columns:
 
     def attribute(self, name: str) -> Coded:
         """Column of an attribute; one that nothing has is absent everywhere."""
-        none = Coded(np.broadcast_to(np.int32(ABSENT), len(self.ids)), [])
-        return self.attributes.get(name, none)
+        known = self.attributes.get(name)
+        return Coded(np.broadcast_to(np.int32(ABSENT), len(self.ids)), []) if known is None else known
 
     def at(self, rows: Shaped[np.ndarray, "n"]) -> "Cells":
         """What is said of some rows."""

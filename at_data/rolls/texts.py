@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int32, Int64, Shaped
+from jaxtyping import Bool, Int32, Int64, Shaped
 
 from at_data import scratch
 
@@ -58,10 +58,19 @@ class Texts:
             last = int(places[-1])
         return ranks
 
-    def repeated(self) -> Iterator[int]:
-        """Numbers of the strings that stand before them already, in order of the strings."""
+    def repeated(self, among: Bool[np.ndarray, "texts"] | None = None) -> Iterator[int]:
+        """Numbers of the strings that stand before them already, among some or all, in order of the strings."""
+        last: int | None = None
         for start, new in self._firsts():
-            yield from self.order[start : start + new.size][~new].tolist()
+            numbers = self.order[start : start + new.size]
+            if among is None:
+                yield from numbers[~new].tolist()
+                continue
+            ranks, there = self.ranks[numbers], among[numbers]
+            for number, rank in zip(numbers[there].tolist(), ranks[there].tolist(), strict=True):
+                if rank == last:
+                    yield number
+                last = rank
 
     def find(self, text: str) -> int | None:
         """Lowest number of a string, or None."""
@@ -105,7 +114,7 @@ class Writer:
         ends: Int64[np.ndarray, "some"] = np.frombuffer(offsets, np.int64, len(some) + 1)[1:]
         self._offsets.add(ends + self._data.size_bytes)
         if data is not None:
-            self._data.add(memoryview(data)[: int(ends[-1])])
+            self._data.add(np.frombuffer(data, np.uint8, int(ends[-1])))
         self._count += len(some)
 
     def texts(self) -> Texts:

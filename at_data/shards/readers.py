@@ -90,7 +90,7 @@ class SplitReader:
         if out is None:  # not before the shards are known to hold what the header says
             out = np.empty((len(rows), *self.shape), self.dtype)
         assert out.flags.c_contiguous, "rows of `out` are filled as they lie in memory"
-        if self._is_mapped and self.padding is None:
+        if self._is_mapped and self.padding is None and which:
             # All views first, then all copies: between two copies the processor fetches nothing, and as a call each
             # they take a tenth longer. Rows of values: copying one axis costs numpy two thirds of copying two.
             items = [opened[shard].rows[row] for shard, row in zip(which, inside, strict=True)]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_serializer
 from at_data import seeds
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
+from at_data.rolls.assignment import Assignment
 
 CONFLICTING = "test_conflicting"  # the split of what the bias held out of train
 BIASED = ("train", "valid")  # the splits a bias is drawn in
@@ -67,7 +68,9 @@ def draw(
         or recordings for a bias of this kind.
 
     """
-    recordings, assigned = list(recordings), dict(assigned)  # gone through again and again
+    # gone through again and again
+    recordings = list(recordings)
+    assigned = assigned.as_dict() if isinstance(assigned, Assignment) else dict(assigned)
     classes = sorted({recording.attributes[target] for recording in recordings})
     _refuse_impossible(bias, target, len(classes), key)
     _refuse_torn(recordings, assigned, bias.attribute, key)

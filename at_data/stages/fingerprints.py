@@ -33,21 +33,13 @@ Spectra = Callable[[range], Float32[np.ndarray, "frames bins"]]
 """Magnitudes of some frames of a recording; asked for are only such as it has."""
 
 
-def fingerprint(spectra: Spectra, frames: int, bin_hz: float) -> UInt32[np.ndarray, "words"]:
-    """Words of a recording in order of time; none where nothing in it changes.
-
-    `frames` is how many frames it has, `bin_hz` how far apart their bins are. Of a recording of more than 512 words
-    (8.2 s) pieces of 64 are taken, every second, fourth, eighth ... of them, so that at most 512 remain. Ends count as
-    silence. Silence has an empty fingerprint, and so has what is not finite.
-    """
-    (words,) = fingerprints([(spectra, frames)], bin_hz)
-    return words
-
-
 def fingerprints(recordings: Sequence[tuple[Spectra, int]], bin_hz: float) -> list[UInt32[np.ndarray, "_"]]:
-    """What `fingerprint` gives of each recording and its number of frames, in less time where they are short.
+    """Words of every recording in order of time; none where nothing in it changes.
 
-    Energies of all lie behind each other. What is compared across the end of one and the start of the next is no word.
+    A recording is its frames, as they are asked for, and how many they are; `bin_hz` is how far apart their bins are.
+    Of one of more than 512 words (8.2 s) pieces of 64 are taken, every second, fourth, eighth ... of them, so that at
+    most 512 remain. Ends count as silence. Silence has an empty fingerprint, and so has what is not finite. Several
+    short ones together take less time than one after the other.
     """
     pieces = [list(_pieces(-(-frames // FRAMES))) for _, frames in recordings]
     sizes = [sum(map(len, some)) for some in pieces]

@@ -43,6 +43,7 @@ def prove(
     """
     roll = Roll.of(recordings)
     placed = Assignment.over(roll, assigned)
+    placed.refuse_absent(roll)  # or they would be in no line
     parted = {split: placed.part(roll, split) for split in placed.names}
     return prove_parted({split: some for split, some in parted.items() if len(some)}, groups, waived)
 

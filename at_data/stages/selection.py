@@ -100,12 +100,13 @@ Balance = Annotated[
 class Kept:
     """Recordings a manifest asks for, ids of those it does not, and those of which it cannot be said.
 
-    `unlabelled` holds what is missing of the last by id.
+    `unlabelled` holds what is missing of the last by id, `listed` counts all of them.
     """
 
     recordings: Roll
     unasked: Ids
     unlabelled: dict[str, str]
+    listed: int
 
 
 def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Collection[str] = ()) -> Kept:
@@ -130,7 +131,7 @@ def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Co
             for item in kept.without(often).ids:
                 sieve.unasked.add(item)
             kept = often
-    return Kept(kept, Ids.of_all(sieve.unasked.texts()), sieve.unlabelled)
+    return Kept(kept, Ids.of_all(sieve.unasked.texts()), sieve.unlabelled, sieve.listed)
 
 
 class _Sieve:
@@ -145,10 +146,12 @@ class _Sieve:
         self.others: set[str] = set()
         self.unasked = Writer()
         self.unlabelled: dict[str, str] = {}
+        self.listed = 0
 
     def over(self, recordings: Iterable[Recording]) -> Iterator[Recording]:
         """Those that are asked for."""
         for recording in recordings:
+            self.listed += 1
             attributes = recording.attributes
             self.others.update(attributes)
             for attribute, values in self.seen.items():
@@ -288,8 +291,7 @@ def balance(recordings: Sequence[Recording], rule: Cap | Undersample, seed: int)
     counts = np.bincount(codes)
     limit = rule.at if isinstance(rule, Cap) else min(counts[counts > 0].tolist(), default=0)
     chosen = np.zeros(codes.size, bool)
-    for code in np.flatnonzero(counts).tolist():
-        places = np.flatnonzero(codes == code)
+    for places in np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1]):
         keys = [seeds.key(seed, "balance", item) for item in roll.take(places).ids]
         chosen[places[sorted(range(len(keys)), key=keys.__getitem__)[:limit]]] = True
     return roll.take(chosen)

@@ -8,7 +8,7 @@ from typing import Any
 
 from at_data import cards, headers, manifest
 from at_data.build.unswept import unswept
-from at_data.errors import AtError
+from at_data.errors import AtError, ScratchError
 from at_data.headers import Header
 from at_data.manifest import Manifest
 from at_data.verify import crosschecks, measured, proof, shard, tables
@@ -74,6 +74,8 @@ def _told(folder: Path, lines: Iterator[str], where: str) -> list[str]:
             if len(found) == MOST:
                 found.append("and more that is not told")
                 break
+    except ScratchError:
+        raise  # no fault of the dataset
     except AtError as error:
         found.append(f"{error.where.removeprefix(f'{folder}/')}: {error.came}; expected {error.expected}")
     except Exception as error:  # noqa: BLE001 - what somebody made up may break anything; what was found before is kept

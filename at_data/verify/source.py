@@ -10,6 +10,7 @@ from at_data.build import Plan, plan, publish, sources
 from at_data.errors import AtError
 from at_data.headers import Header
 from at_data.recordings import Recording
+from at_data.rolls import Roll
 from at_data.verify import rebuild
 from at_data.verify.examined import Found
 
@@ -118,8 +119,8 @@ def _sample(folder: Path, header: Header, made: Plan, sample: int, seed: int, fo
         return set()
     exact = header.versions == publish.versions()
     jobs, met = [], set[sources.Key]()
-    tasks = {recording.id: task for task in made.tasks for recording in task.recordings}
-    planned = {recording.id: recording for recording in made.recordings}
+    tasks = {item: task for task in made.tasks for item in Roll.of(task.recordings).ids if item in drawn}
+    planned = {recording.id: recording for recording in made.recordings if recording.id in drawn}
     for item, places in drawn.items():
         if item not in planned:
             found.tell(["is not among the recordings of the source"], item)

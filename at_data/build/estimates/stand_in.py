@@ -121,6 +121,7 @@ def _sifted(made: Plan, lengths: Lengths) -> Sifted:
         noises={noise.id: "0" * 2 * HASH_BYTES for task in made.tasks for noise in task.noises},
         near=[],
         left_out=_left_out(made, lengths),
+        several=np.zeros(0, np.int64),
     )
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from at_data.build import kinds, parts, publish, told, work
+from at_data.build import kinds, publish, told, work
 from at_data.build.due import due
 from at_data.build.estimates import space, stand_in
 from at_data.build.estimates.lengths import Lengths
@@ -54,9 +54,9 @@ def trial(made: Plan, lengths: Lengths) -> Trial:
             (folder / inside).mkdir()
         _walk(made, tasks[:1], folder, pool)  # what is loaded and planned at the first call
         start = time.perf_counter()
-        summaries, stored, plain = _walk(made, tasks, folder, pool)
+        left_out, stored, plain = _walk(made, tasks, folder, pool)
         took_s = time.perf_counter() - start
-    faint = sum(entry["kind"] == kinds.DROPPED for summary in summaries for entry in summary.left_out)
+    faint = sum(entry["kind"] == kinds.DROPPED for some in left_out for entry in some)
     return Trial(
         recordings=len(sample),
         kept=1 - faint / max(1, len(sample)),
@@ -87,28 +87,28 @@ def _tasks(made: Plan, lengths: Lengths, wanted: int) -> list[Task]:
     ]
 
 
-def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[list[parts.Summary], int, int]:
-    """Summaries, bytes that the spectrograms take in shards, and bytes they are."""
+def _walk(made: Plan, tasks: Sequence[Task], folder: Path, pool: Pool) -> tuple[list[list[dict[str, str]]], int, int]:
+    """What was left out of every task, bytes that the spectrograms take in shards, and bytes they are."""
     for _ in pool.run(work.build_part, tasks, folder):
         pass
-    summaries = [parts.read_summary(folder, task.number) for task in tasks]
     some = replace(made, tasks=tuple(tasks), watched=(), held_out=made.held_out[:0])
     said = told.told(folder, some)
     items = [
         Items(task, rows, np.arange(len(rows.columns), dtype=np.int32))
         for task, rows in zip(tasks, said.rows, strict=True)
     ]
-    sifted = Sifted(items, said.waveforms, said.words, noises={}, near=[], left_out=[])
+    none = np.zeros(0, np.int64)
+    sifted = Sifted(items, said.waveforms, said.words, noises={}, near=[], left_out=[], several=none)
     measured = any(len(kept) for kept in items)
     scale = publish.scale_of(items, made.manifest.scaling.kind) if measured else scaling.Scale(0.0, 1.0)
     stored = plain = 0
     each = made.shape[0] * made.shape[1] * np.dtype(made.manifest.store.dtype).itemsize
-    wanted = due(some, sifted, scale, [summary.part for summary in summaries])
+    wanted = due(some, sifted, scale, said.parts)
     for task, _ in pool.run(finish_shard, wanted, folder):
         give_name(folder, task.file, task.number)
         stored += (folder / task.file).stat().st_size - stand_in.bare_bytes(task.make(), folder)
         plain += len(task) * each
-    return summaries, stored, plain
+    return said.left_out, stored, plain
 
 
 def _larger(made: Plan, lengths: Lengths, sample: Sequence[Recording]) -> float:

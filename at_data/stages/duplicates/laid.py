@@ -46,8 +46,8 @@ class Sort:
     owners: Int32[np.ndarray, "words"]
 
 
-Picked = tuple[Shaped[np.ndarray, "words"], Int32[np.ndarray, "words"]]
-"""Places of words, and whose they are."""
+Picked = tuple[Shaped[np.ndarray, "words"], Int32[np.ndarray, "words"], Int64[np.ndarray, "sorts"]]
+"""Places of words, whose they are, and how many are of every sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,19 @@ class Laid:
 
     def sorts(self, part: Part) -> Iterator[Sort]:
         """Words of each sort of a part, all found in one pass, and held on disk until it is their turn."""
-        found = [(scratch.Growing(), scratch.Growing()) for _ in range(part.first, part.last)]
+        places, owners, ends = scratch.Growing(), scratch.Growing(), [np.zeros(1, np.int64)]
         for start in range(0, self.words.size, BLOCK):
-            for (places, owners), picked in zip(found, self._picked(start, part), strict=True):
-                places.add(picked[0])
-                owners.add(picked[1])
-        for picked_places, picked_owners in found:
-            at, of = picked_places.array(self._kind), picked_owners.array(np.int32)
-            yield Sort(part.shift, at, self.words[at] & _mask(part), of)
+            some, of, counts = self._picked(start, part)
+            places.add(some)
+            owners.add(of)
+            ends.append(ends[-1][-1] + np.cumsum(counts))
+        at, whose = places.array(self._kind), owners.array(np.int32)
+        for number in range(part.last - part.first):
+            here = [(int(before[-1]), found) for before, found in pairwise(ends)]  # of every block
+            cuts = [slice(int(found[number - 1]) if number else first, int(found[number])) for first, found in here]
+            some = np.concatenate([at[:0], *(at[cut] for cut in cuts)])
+            of = np.concatenate([whose[:0], *(whose[cut] for cut in cuts)])
+            yield Sort(part.shift, some, self.words[some] & _mask(part), of)
 
     def later(
         self, places: Shaped[np.ndarray, "n"], owners: Int32[np.ndarray, "n"], shift: int
@@ -97,8 +102,8 @@ class Laid:
         found[there >= self.starts[owners] + self.sizes[owners]] = 0
         return found
 
-    def _picked(self, start: int, part: Part) -> Iterator[Picked]:
-        """Of each sort of a part the words of one block."""
+    def _picked(self, start: int, part: Part) -> Picked:
+        """Words of one block that are of a part, sort after sort, and how many are of each."""
         words = np.asarray(self.words[start : start + BLOCK])
         sort = words & _mask(part)
         sort *= np.uint32(2654435761)
@@ -115,9 +120,7 @@ class Laid:
         owners = np.repeat(np.arange(first - 1, last, dtype=np.int32), np.diff(ends, prepend=0))[places]
         places = (places + start).astype(self._kind)
         order = np.argsort(sort.astype(np.uint16), kind="stable")  # of so small numbers no comparing is needed
-        places, owners = places[order], owners[order]
-        ends = np.cumsum(np.bincount(sort, minlength=part.last - part.first)).tolist()
-        yield from ((places[first:last], owners[first:last]) for first, last in pairwise([0, *ends]))
+        return places[order], owners[order], np.bincount(sort, minlength=part.last - part.first)
 
     @property
     def _kind(self) -> type[np.integer[Any]]:

@@ -44,12 +44,16 @@ def assign(recordings: Sequence[Recording], split: Split, seed: int, target: str
     return Assignment.of(roll, chosen, SPLITS)
 
 
-def group_names(recordings: Sequence[Recording], split: Split) -> Iterator[str]:
-    """Name of the group each recording stayed with: the values kept whole, what an imported file says, or nothing."""
+def group_names(recordings: Sequence[Recording], split: Split, origin: str | None = None) -> Iterator[str]:
+    """Name of the group each recording stayed with: the values kept whole, what an imported file says, or nothing.
+
+    `origin` is the attribute that holds the id of the recording that was split, where these were made of those.
+    """
     roll = Roll.of(recordings)
     if isinstance(split, Imported):
         listed = listing.read(split.file, split.sha256)
-        return (listed[item].group for item in roll.ids)
+        ids = (item for (item,) in roll.each((origin,))) if origin else roll.ids
+        return (listed[item].group for item in ids)
     names = kept_whole(split)
     return ("/".join(values) for values in roll.each(names)) if names else repeat("", len(roll))
 

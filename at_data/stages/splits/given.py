@@ -11,9 +11,9 @@ from at_data.errors import ManifestError
 from at_data.rolls import ABSENT, Roll
 from at_data.stages.splits import listing
 from at_data.stages.splits.groups import values_of
+from at_data.stages.splits.listing import PARTS
 from at_data.stages.splits.settings import Imported, Published, Split
 
-PARTS = ("train", "valid", "test")
 EXAMPLES = 3  # ids shown of those that do not fit
 
 
@@ -60,7 +60,7 @@ def assign_published(
 def _published(recordings: Roll) -> Int8[np.ndarray, "recordings"]:
     """Place in `PARTS` of every recording, ABSENT where it is in no published part."""
     published = recordings.columns.published
-    places = [PARTS.index(value) for value in published.values]
+    places = [PARTS.index(value) if value in PARTS else ABSENT for value in published.values]
     return np.asarray(np.array([*places, ABSENT], np.int8)[published.codes_of(recordings.rows)])
 
 
@@ -78,9 +78,10 @@ def assign_imported(recordings: Roll, split: Imported, target: str | None) -> In
             "every kept recording in it",
             "set not_listed: drop, leave them out with keep, or take the file of this corpus",
         )
-    ids = set(recordings.ids)
-    absent = [item for item in listed if item not in ids]
-    if absent and split.absent == "fail":
+    # all are listed: there are more in the list, or there is nothing else in it
+    if len(listed) > len(recordings) and split.absent == "fail":
+        ids = set(recordings.ids)
+        absent = [item for item in listed if item not in ids]
         raise ManifestError(
             "split.file",
             f"{name} lists {len(absent)} of {len(listed)} ids that no kept recording has ({_some(absent)})",

@@ -66,6 +66,7 @@ DATA = {
         "at_data.headers",
         "at_data.manifest",
         "at_data.recordings",
+        "at_data.rolls",
         "at_data.seeds",
         "at_data.shards",
         "at_data.sound_files",

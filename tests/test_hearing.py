@@ -12,7 +12,7 @@ import yaml
 
 from at_data import build as building
 from at_data import manifest
-from at_data.build import build, hearing, parts, plan, work
+from at_data.build import build, hearing, parts, plan, told, work
 from at_data.build.hearing import Notes, hear
 from at_data.errors import ShardError
 from at_data.sound_files import Opened
@@ -128,3 +128,14 @@ def test_what_fails_beside_the_workers_ends_the_build_at_once(
     assert done < total / 2
     monkeypatch.undo()
     assert build(settings(per_shard=1), source, tmp_path, max_bad=0.5).fresh
+
+
+def test_words_that_a_crash_cut_short_are_not_taken_for_whole(source: Path, tmp_path: Path) -> None:
+    made = plan(settings(), source)
+    (tmp_path / "parts").mkdir()
+    for task in made.tasks:
+        work.build_part(task, tmp_path)
+    words = parts.words_path(tmp_path, made.tasks[0].number)
+    words.write_bytes(words.read_bytes()[:-4])
+    with pytest.raises(ShardError, match="as its summary says"):
+        told.told(tmp_path, made)

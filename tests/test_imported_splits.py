@@ -42,6 +42,12 @@ def words(ids: str) -> list[Recording]:
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('",\n;\u2028'), min_size=1)
 
 
+def test_mixtures_are_of_the_groups_of_their_speech(tmp_path):
+    split = imported(listed(tmp_path / "s.csv", "a,train,g1", "b,test,g2", head="id,split,group"))
+    made = [Recording(f"noisy/{n}", "made", "x", {"speech": item}) for n, item in enumerate("bab")]
+    assert list(group_names(made, split, "speech")) == ["g2", "g1", "g2"]
+
+
 @given(parts=st.dictionaries(NAMES, st.sampled_from(["train", "valid", "test"]), min_size=1), group=NAMES)
 def test_whatever_the_ids_a_list_gives_back_what_was_written(
     parts: dict[str, str], group: str, tmp_path_factory: pytest.TempPathFactory

@@ -75,3 +75,8 @@ def test_test_keeps_a_shared_waveform_and_train_gives_it_up() -> None:
 
 def test_the_same_waveform_twice_in_one_split_is_no_leak() -> None:
     assert shared_waveforms({"a": "x", "b": "x"}, {"a": "train", "b": "train"}) == {}
+
+
+def test_a_recording_in_no_split_is_not_passed_over_by_the_proof():
+    with pytest.raises(KeyError, match="c"):
+        prove(RECORDINGS, {"a": "train", "b": "valid"}, ["speaker"], [])

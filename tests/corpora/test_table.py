@@ -178,3 +178,10 @@ def test_table_names_a_recording_after_its_path_without_suffix(path):
 def test_table_refuses_a_path_that_leads_elsewhere(path):
     with pytest.raises(CorpusError, match="here, path"):
         table._path("here", path)
+
+
+def test_table_takes_json_lines_however_lines_end(tmp_path):
+    (tmp_path / "recordings.jsonl").write_bytes(
+        b'{"path": "a.wav"}\r{"path": "b\xe2\x80\xa8.wav"}\r\n{"path": "c.wav"}\n'
+    )
+    assert [recording.id for recording in table.recordings(tmp_path)] == ["a", "b\u2028", "c"]

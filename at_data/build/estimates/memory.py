@@ -10,16 +10,17 @@ from at_data.build.plan import Plan
 from at_data.recordings import samples_in
 from at_data.stages import spectra
 
-# Measured on Linux, Python 3.11, in builds of 50 to 100,000 recordings, and in what the parent does for a million of
-# them (bench/bench_memory.py, bench/bench_growth.py): VmHWM. A fifth is put on top.
+# Measured on Linux, Python 3.11, in builds of 50 to a million recordings, and in what the parent does for a million of
+# one second (bench/bench_memory.py, bench/bench_growth.py): VmHWM, pages of files among it, which the system may take
+# back. A fifth is put on top.
 PARENT_BYTES = 175 << 20  # interpreter, libraries, a manifest
-COMPARING_BYTES = 100 << 20  # words of fingerprints compared at a time, at most
+COMPARING_BYTES = 60 << 20  # words of fingerprints compared at a time, at most
 COMPARED_BYTES = 6_000  # the same, of a recording of one second
 LAID_BYTES = 300  # fingerprint of a recording as it lies in a file that workers map
 WORKER_BYTES = 120 << 20  # interpreter, libraries
-RECORDING_BYTES = 1_300  # a planned recording, its hash and fingerprint, its row in every table
-ITEM_BYTES = 400  # an item: its row, and that in the index
-MIXING_BYTES = 600  # what is noted of an item's noise
+RECORDING_BYTES = 180 + LAID_BYTES  # a planned recording, its hash and fingerprint: all but some 40 are pages of files
+ITEM_BYTES = 64  # an item: its row, in pages of files
+MIXING_BYTES = 100  # what is noted of an item's noise, likewise
 FRAMED = 4  # times as much as frames of samples: windowed, their spectrum, magnitudes
 MARGIN = 1.2
 

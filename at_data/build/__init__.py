@@ -161,14 +161,13 @@ def _build_parts(folder: Path, made: Plan, missing: Sequence[Task], pool: Pool, 
     """What all tasks told; each is listened to while workers are at the next ones."""
     telling = told.Telling(folder, made)
     numbers = {task.number for task in missing}
-    done = bad = 0
     total = sum(len(task.recordings) for task in (*made.tasks, *made.watched))
+    done = total - sum(len(task.recordings) for task in missing)
+    bad = 0
     progress("read", done, total, bad)
     for task in (*made.tasks, *made.watched):
         if task.number not in numbers:
             telling.add(task)
-            done += len(task.recordings)
-            progress("read", done, total, bad)
     stopwatch.lap("read the summaries")
     for task, lost in pool.run(work.build_part, missing, folder):
         stopwatch.lap("wait for the parts")

@@ -10,7 +10,7 @@ from at_data.rolls import CHUNK
 
 Fingerprint = UInt32[np.ndarray, "_"]
 
-HASH_BYTES = 16
+HASH_BYTES, WORD_BYTES = 16, 4
 HALF = np.uint64(0xFFFFFFFF)
 
 

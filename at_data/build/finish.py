@@ -1,6 +1,5 @@
 """A part file -> its shard: rows in their final order, scaled, in the stored type."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
@@ -123,16 +122,15 @@ def _read(task: Finish, items: range, file: FileIO) -> Iterator[Float32[np.ndarr
     into = np.empty((AT_ONCE, task.shape[1]), np.float32)
     used = 0
     for item in items:
-        place = int(task.places[item]) * task.shape[1] * into.itemsize
+        file.seek(int(task.places[item]) * task.shape[1] * into.itemsize)
         left = int(task.real.lengths[item])
         while left:
             if used == AT_ONCE:
                 yield into
                 used = 0
             values = into[used : used + left]
-            if os.preadv(file.fileno(), [values.data], place) != values.nbytes:
+            if file.readinto(values.data) != values.nbytes:
                 raise ShardError(file.name, "cut short", "a whole part", "run the same command again to carry on")
-            place += values.nbytes
             used += len(values)
             left -= len(values)
     if used:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int32
 
 from at_data import scratch
-from at_data.build.compact import Words
+from at_data.build.compact import WORD_BYTES, Words
 from at_data.build.item_index import GROUP
 from at_data.build.plan import Plan
 from at_data.build.sift import Sifted
@@ -131,6 +131,6 @@ def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
 def _words(numbers: Int32[np.ndarray, "some"], fingerprints: Words) -> pa.Array:
     """Fingerprints of some recordings, as bytes."""
     found = [fingerprints.of(number) for number in numbers.tolist()]
-    offsets = np.cumsum([0, *(4 * words.size for words in found)]).astype(np.int32)
+    offsets = np.cumsum([0, *(WORD_BYTES * words.size for words in found)]).astype(np.int32)
     joined = np.concatenate([np.zeros(0, np.uint32), *found]).astype("<u4", copy=False)
     return pa.Array.from_buffers(pa.binary(), len(found), [None, pa.py_buffer(offsets), pa.py_buffer(joined)])

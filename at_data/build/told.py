@@ -7,14 +7,12 @@ import numpy as np
 
 from at_data import scratch
 from at_data.build import parts
-from at_data.build.compact import Hashes, Words
+from at_data.build.compact import WORD_BYTES, Hashes, Words
 from at_data.build.plan import Plan, Task
 from at_data.build.rows import Noting, Rows
 from at_data.build.sources import Files
 from at_data.errors import ShardError
 from at_data.rolls import Roll
-
-WORD_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from types import ModuleType
 import numpy as np
 
 from at_data import cards, corpora
+from at_data.build.compact import WORD_BYTES
 from at_data.errors import ShardError
 from at_data.manifest import Manifest
 from at_data.stages import bias, duplicates, leaks, mixtures, noise
 from at_data.stages.splits import kept_whole
 from at_data.verify.index import HEARD, Index
-from at_data.verify.tables import WORD_BYTES, Heard, Tables
+from at_data.verify.tables import Heard, Tables
 
 OF_SOUND = (leaks.WAVEFORM, leaks.NEAR, leaks.NOISE, leaks.NOISE_WAVEFORM)  # keys that are no attributes
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt32
 
 from at_data.build import kinds, sources
+from at_data.build.compact import WORD_BYTES
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.verify.files import as_json
@@ -19,7 +20,6 @@ from at_data.verify.index import Index
 
 HEARD = {"recording": pa.string(), "split": pa.string(), "waveform": pa.string(), "words": pa.binary()}
 ROWS = 1 << 14  # looked at in one go
-WORD_BYTES = 4
 
 Entry = dict[str, str]
 

@@ -1,5 +1,6 @@
 """Axes and types of both packages are checked while the tests run."""
 
+import multiprocessing.forkserver
 import os
 import signal
 
@@ -10,22 +11,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that runs the tests in the background has Ctrl-C ignored, by the commands they start as well
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import checked
 import hypothesis
-import jaxtyping
 import numpy as np
 import pytest
 import soundfile
 import yaml
 
-jaxtyping.install_import_hook(["at_data", "at_train"], "beartype.beartype")
+checked.check_calls()
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=50, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
 from at_data import manifest
 from at_data.build import build
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[None]:
+    """The process that others are copied from begins anew: it has imported what those of this module need."""
+    multiprocessing.forkserver._forkserver._stop()
+    yield
+    multiprocessing.forkserver._forkserver._stop()
 
 
 @pytest.fixture(scope="session")

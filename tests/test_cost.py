@@ -17,6 +17,7 @@ from at_train.config import STRATEGIES
 from at_train.cost import Case, Work
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
 
+pytestmark = pytest.mark.usefixtures("own_server")
 FIRST, LAST = (64, 126, 129), (512, 7, 8)
 MB = 1e6
 WORK = Work(config.parse({"width": toy.WIDTH, "batch_size": 2}, "test"), toy.FRAMES, toy.BINS, 3, "cpu")

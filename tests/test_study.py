@@ -20,6 +20,7 @@ from at_train.study import locks, schema
 from at_train.study.grid import points_of
 from at_train.study.runner import Silent
 
+pytestmark = pytest.mark.usefixtures("own_server")
 SETTINGS = {"width": toy.WIDTH, "epochs": 2, "batch_size": 12, "patience": None, "learning_rate": 1e-3}
 STUDY = {
     "name": "toys",
@@ -57,7 +58,7 @@ print("complete" if outcome.complete else outcome, flush=True)
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     toy.dataset(folder / "words", takes={"train": 1, "valid": 1, "test": 1}, digest="a" * 64)
@@ -65,7 +66,7 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory, data):
     """Folder of runs, and the plan they were trained by."""
     out = tmp_path_factory.mktemp("finished")

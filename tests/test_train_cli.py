@@ -15,6 +15,7 @@ import at_train
 from at_train import cli
 from at_train.config import Settings
 
+pytestmark = pytest.mark.usefixtures("own_server")
 QUICK = ["--width", str(toy.WIDTH), "--epochs", "2", "--patience", "none", "--device", "cpu"]
 START = "import sys; from at_train.__main__ import main; sys.argv = ['at-train', *sys.argv[1:]]; main()"
 

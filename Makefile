@@ -44,7 +44,7 @@ demo: $(STAMP) ## Make a small corpus, two datasets, three networks and a report
 	at-train report $(DEMO)/runs/plain $(DEMO)/runs/anti --out $(DEMO)/report
 
 test: $(STAMP) ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## Check style and formatting
 	$(BIN)/ruff check .

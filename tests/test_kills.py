@@ -17,15 +17,15 @@ from at_data.verify import verify
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc: run this on Linux")
 
-KILLS = 50  # at least
-STARTS = 150  # at most
+KILLS = 20  # at least
+STARTS = 100  # at most
 WORKERS = (1, 2, 8)
 # seconds a phase is watched before the kill comes, at most: about as long as the phase lasts
 SPANS = {"start": 1.2, "read": 0.4, "scale": 0.2, "tables": 0.15}
 # what is killed in one folder, call by call; then a call ends it undisturbed
 COURSE = ("start", "read", "read", "scale", "read", "scale", "tables", "tables")
 VICTIMS = {"parent": 0.5, "worker": 0.38, "server": 0.12}
-NEEDED = {"parent": 10, "worker": 10, "server": 3, **dict.fromkeys(SPANS, 5)}  # of the kills
+NEEDED = {"parent": 4, "worker": 4, "server": 1, **dict.fromkeys(SPANS, 2)}  # of the kills
 
 
 def family(session: int) -> dict[str, list[int]]:
@@ -78,7 +78,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
 
 
 @pytest.mark.slow
-def test_fifty_kills_lose_nothing(builder: Builder, tmp_path: Path) -> None:
+def test_no_kill_loses_anything(builder: Builder, tmp_path: Path) -> None:
     undisturbed = builder.run(tmp_path / "undisturbed")
     assert undisturbed.returncode == 0, undisturbed.stderr
     expected = tree(finished(tmp_path / "undisturbed")[0])

@@ -16,9 +16,9 @@ def check_calls() -> None:
 
     Jaxtyping's hook finds the functions. What it would have them do at each call, to bind the arguments and check them
     twice, took a third of the suite: here beartype checks them, once, within axes of the call's own where there are
-    arrays.
+    arrays. That is not for generators, which beartype checks when they are asked, nor for hints in quotes.
     """
-    axes = jaxtyping.jaxtyped
+    as_jaxtyping_does = jaxtyping.jaxtyped
 
     def jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
         def checked(of: Any) -> Any:
@@ -26,7 +26,11 @@ def check_calls() -> None:
                 if dataclasses.is_dataclass(of):
                     of.__init__ = checked(of.__init__)
                 return of
-            return _within(axes, typechecker(of)) if _names_arrays(of) else typechecker(of)
+            hints = list(of.__annotations__.values())
+            if inspect.isgeneratorfunction(of) or any(isinstance(hint, str) for hint in hints):
+                return as_jaxtyping_does(of, typechecker=typechecker)
+            once = typechecker(of)
+            return _within(as_jaxtyping_does, once) if any(map(_is_array, hints)) else once
 
         return checked
 
@@ -34,25 +38,19 @@ def check_calls() -> None:
     jaxtyping.install_import_hook(PACKAGES, "beartype.beartype")
 
 
-def _within(axes: Any, function: Any) -> Any:
+def _within(axes_of: Any, function: Any) -> Any:
     """A function in whose annotations an axis means the same wherever it is named."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with axes("context"):
+        with axes_of("context"):
             return function(*args, **kwargs)
 
     return call
 
 
-def _names_arrays(function: Any) -> bool:
-    return any(map(_is_array, function.__annotations__.values()))
-
-
 def _is_array(hint: Any) -> bool:
-    """Whether a hint is of arrays, or of what holds them; one in quotes may be."""
-    if isinstance(hint, str):
-        return True
+    """Whether a hint is of arrays, or of what holds them."""
     if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
         return True
     return any(map(_is_array, get_args(hint)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from at_data import halves
+from at_data.rolls.texts import Texts
 from at_data.shards import Extents
 from at_data.stages import scaling
 
@@ -29,6 +30,11 @@ def test_what_a_function_gives_is_checked(monkeypatch):
     monkeypatch.setattr(scaling, "Sums", lambda *_: "no sums")
     with pytest.raises(Exception, match="return 'no sums' violates type hint"):
         scaling.measure(VALUES)
+
+
+def test_generators_are_checked_when_they_are_called():
+    with pytest.raises(Exception, match="Type-check error"):
+        Texts.of(["a", "b"]).each(np.zeros((2, 2), np.int64))
 
 
 def test_an_axis_is_of_one_call_alone():

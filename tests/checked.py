@@ -14,8 +14,8 @@ PACKAGES = ["at_data", "at_train"]
 def check_calls() -> None:
     """Have every function of the packages check what it takes and gives; before either package is imported.
 
-    Jaxtyping's hook finds the functions. What it would have them do at each call, to bind the arguments and check them
-    twice, took a third of the suite: here beartype checks them, once, within axes of the call's own where there are
+    Jaxtyping's hook finds the functions. What it would have them do at each call, bind the arguments and check them
+    twice, takes longer than most calls: here beartype checks them, once, within axes of the call's own where there are
     arrays. That is not for generators, which beartype checks when they are asked, nor for hints in quotes.
     """
     as_jaxtyping_does = jaxtyping.jaxtyped

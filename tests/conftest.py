@@ -82,6 +82,19 @@ def write_noises(folder: Path, types: tuple[str, ...] = ("Babble", "Typing"), fi
     return folder
 
 
+# settings that mix what `write_noises` writes
+NOISE = {
+    "corpus": "ms_snsd",
+    "keep": {"kind": ["noise"]},
+    "speech_level_dbfs": -25,
+    "level_dbfs": [-40, -20],
+    "offset": "random",
+    "crossfade_s": 0.01,
+    "clipping": "none",
+    "split": {"train": 0.4, "valid": 0.3, "test": 0.3},
+}
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 clips in the layout of gsc."""

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from conftest import write_digits, write_noises
-from test_build import quarantine, rows
+from finished import quarantine, rows
 
 from at_data import corpora, headers, manifest
 from at_data.build import build

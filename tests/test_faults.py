@@ -19,8 +19,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from finished import quarantine, tree
 from started import Builder, finished, small
-from test_build import quarantine, tree
 
 from at_data import shards
 from at_data.build import locks, worker

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from finished import tree
 from started import Builder, finished, small
-from test_build import tree
 
 from at_data.verify import verify
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import fatal
 import pytest
+from conftest import NOISE
+from finished import quarantine, tree
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from test_build import NOISE, quarantine, tree
 
 from at_data.build import locks
 from at_data.build.journal import Limits

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finished import tree
 from started import Builder, finished, small
-from test_build import tree
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import xxhash
-from conftest import write_noises
-from test_build import NOISE, rows, tree
+from conftest import NOISE, write_noises
+from finished import rows, tree
 
 from at_data import manifest
 from at_data.build import build, plan, publish

@@ -32,6 +32,16 @@ def audio(*names: str) -> dict[str, str | None]:
     return dict.fromkeys(names)
 
 
+def listing(folder: Path, lines: list[str]) -> Path:
+    """Folder with a list of recordings, a file of noise for every path in it."""
+    folder.mkdir()
+    (folder / "recordings.csv").write_text("\n".join(lines) + "\n")
+    for number, line in enumerate(lines[1:]):
+        samples = np.random.default_rng([number, 7]).normal(0, 0.1, 16000)
+        soundfile.write(folder / line.partition(",")[0], samples, 16000)
+    return folder
+
+
 def other_counts(module: ModuleType, recordings: Iterable[Recording]) -> list[str]:
     """Lines for every published count that these recordings of a corpus do not have."""
     counting = Counting(module)

@@ -59,9 +59,9 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
     know of a recording, whatever this one needs besides.
     """
     part = manifest.subset
-    first = _needs(manifest, manifest.target, manifest.split, manifest.bias)
-    if part != "none":
-        first = _needs(manifest, part.target, part.split, part.bias)
+    # a mixture gets its class from the noise
+    own = _needs(None if isinstance(manifest.noise, noise.Task) else manifest.target, manifest.split, manifest.bias)
+    first = list(own) if part == "none" else _needs(part.target, part.split, part.bias)
     if manifest.balance != "none":
         first.append(manifest.balance.by)
     kept = selection.keep(everything, manifest.keep, tuple(dict.fromkeys(first)))
@@ -79,8 +79,7 @@ def chosen(everything: Iterable[Recording], manifest: Manifest, source: Path) ->
     if part != "none":
         inside, held_out = _part(recordings, part, manifest.seed)
         passed_over["subset"] = recordings.without(inside).ids
-        second = _needs(manifest, manifest.target, manifest.split, manifest.bias)
-        recordings, without = selection.labelled(inside, tuple(dict.fromkeys(second)))
+        recordings, without = selection.labelled(inside, tuple(dict.fromkeys(own)))
         reasons |= {item: f"no {lacking}" for item, lacking in without.items()}
         recordings = _inside(recordings, manifest.split, reasons, not_listed)
     if not recordings:
@@ -105,10 +104,9 @@ def unlabelled(reasons: dict[str, str], kind: str, todo: str = ADVICE) -> list[d
     ]
 
 
-def _needs(manifest: Manifest, target: str, split: splits.Split, rule: bias.Bias | Literal["none"]) -> list[str]:
-    """Attributes without which a recording cannot be given its class and its split."""
-    needed = [] if isinstance(manifest.noise, noise.Task) else [target]
-    needed += splits.kept_whole(split)
+def _needs(target: str | None, split: splits.Split, rule: bias.Bias | Literal["none"]) -> list[str]:
+    """Attributes without which a recording cannot be given its class, if it has one, and its split."""
+    needed = [*([] if target is None else [target]), *splits.kept_whole(split)]
     return needed if rule == "none" else [*needed, rule.attribute]
 
 

@@ -11,17 +11,33 @@ from torch import nn
 def of(precision: str, device: torch.device) -> Iterator[None]:
     """Within it networks compute in this precision.
 
-    float32 is float32: torch would let convolutions on a GPU round their inputs to ten bits (TF32). And cuDNN takes the
-    algorithm it always takes for a shape, whereas with bfloat16, which is chosen for speed, it tries several at the
-    first step, so that two runs may differ in the last digits.
+    float32 is float32: torch would let convolutions on a GPU round their inputs to ten bits (TF32), and products too
+    where somebody told it so. And cuDNN takes the algorithm it always takes for a shape, of those that sum in one
+    order, whereas with bfloat16, which is chosen for speed, it tries several at the first step, so that two runs may
+    differ in the last digits. There Gram matrices are products of TF32: maps of bfloat16 have seven bits, so no input
+    is rounded, and sums are kept in float32 as ever.
     """
     rough = precision == "bfloat16"
     with ExitStack() as stack:
         if device.type == "cuda":
             enabled = torch.backends.cudnn.enabled
-            stack.enter_context(torch.backends.cudnn.flags(enabled=enabled, benchmark=rough, allow_tf32=False))
+            stack.enter_context(
+                torch.backends.cudnn.flags(enabled=enabled, benchmark=rough, deterministic=not rough, allow_tf32=False)
+            )
+            stack.enter_context(_products_in_tf32(allowed=rough))
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=rough))
         yield
+
+
+@contextmanager
+def _products_in_tf32(*, allowed: bool) -> Iterator[None]:
+    """Within it products of float32 matrices on a GPU may round their inputs to ten bits, or may not."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def adam(weights: Iterable[nn.Parameter], learning_rate: float, device: torch.device) -> torch.optim.Adam:

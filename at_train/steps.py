@@ -5,7 +5,8 @@ started once; its kernels are the same, and so is what they compute.
 """
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from contextlib import suppress
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -47,12 +48,13 @@ class Graphs:
     def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Replay of the work's kernels; the tensor is the same each time."""
         graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.stream.device)
+        pool = torch.cuda.graph_pool_handle()
         try:
             # of this thread alone: another one may be copying batches to the device, or weights from it
-            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"):
                 found = work()
         except RuntimeError:
-            torch.cuda.set_stream(before)  # torch leaves its own where a capture does not end well
+            self._put_back(before, pool)
             raise
 
         def replay() -> Tensor:
@@ -61,13 +63,26 @@ class Graphs:
 
         return replay
 
+    def _put_back(self, stream: torch.cuda.Stream, pool: Any) -> None:
+        """Torch as it was before a capture that did not end well. Never tried on a GPU.
+
+        It leaves its own stream the current one; its allocator waiting for the capture to end, which keeps blocks that
+        other streams used; and its generator marked as one that a capture draws from, so that the next dropout would
+        be refused, which a copy of the generator's state is not.
+        """
+        torch.cuda.set_stream(stream)
+        index = self.stream.device_index
+        with suppress(RuntimeError):  # it has ended
+            torch._C._cuda_endAllocateToPool(index, pool)  # noqa: SLF001 - torch has no other name for it
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())
+
 
 class Captured:
     """Training steps of whole batches from a recording, all others as they are.
 
     Steps before the recording are real ones, so nothing is learnt twice or put back. Where a step cannot be captured,
-    `say` tells so once and every step is done as it is; whether torch's generator lets it after a capture that failed
-    was never tried on a GPU.
+    `say` tells so once, with what the step itself raised, and every step is done as it is.
     """
 
     def __init__(
@@ -117,7 +132,9 @@ class Captured:
             return recorder.record(self._work)
         except RuntimeError as error:
             self.recorder = None
-            self.say(f"steps are not captured: {str(error).strip().splitlines()[0]}")
+            # the end of a capture in which something failed fails too, and says nothing of what it was
+            lines = str(error.__context__ or error).strip().splitlines()
+            self.say(f"steps are not captured: {lines[0] if lines else 'torch does not say why'}")
             return None
 
     def _work(self) -> Tensor:

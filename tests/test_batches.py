@@ -135,6 +135,14 @@ def test_a_split_held_on_the_device_gives_the_same_batches(folder, monkeypatch):
     assert equal(sequential_batches(split, 7, CPU), [*sequential_batches(Data.open(folder).splits["train"], 7, CPU)])
 
 
+def test_what_the_device_holds_is_not_read_ahead(folder, monkeypatch):
+    split, runs = Data.open(folder).splits["train"], Runs(3, 9)
+    read = list(epoch_batches(split, 5, 1, 2, CPU, runs))
+    monkeypatch.setattr(devices, "stays_on_disk", lambda *_: False)
+    monkeypatch.setattr("at_data.shards.SplitReader.ask_for", lambda *_: pytest.fail("asked for"))
+    assert equal(epoch_batches(split, 5, 1, 2, CPU, runs), read)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: run it where there is one")
 @pytest.mark.parametrize("share", [0.0, 0.5], ids=["copied as needed", "held on the GPU"])
 def test_a_gpu_gets_the_batches_that_a_cpu_gets(folder, monkeypatch, share):

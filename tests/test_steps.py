@@ -9,7 +9,7 @@ import torch
 import toy
 
 from at_train import arithmetic, checkpoints, kept_vectors, loop, networks
-from at_train.batches import Batch
+from at_train.batches import Batch, Data, devices, epoch_batches
 from at_train.checkpoints import Checkpoint, Facts
 from at_train.kept_vectors import Answer, Comparison
 from at_train.losses import AntiTransfer
@@ -70,17 +70,28 @@ class Vectors:
         return self.penalty.vectors(batch.values) if len(batch.ids) == 4 else None
 
 
-def trained(recorder, *, compared=False, cached=False, said=None, device="cpu", sizes=(4, 4, 4, 4, 4, 3)):
+def trained(
+    recorder, *, compared=False, cached=False, said=None, device="cpu", precision="float32", sizes=(4, 4, 4, 4, 4, 3)
+):
     """Losses and weights after two epochs, with steps as they are where there is no recorder."""
     network = drawn(1, device)
     comparison = Comparison(AntiTransfer(drawn(2, device), ["features.conv3"]).watch(network)) if compared else None
     if cached:
         comparison.kept = Vectors(comparison.penalty)
     optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device(device))
-    learn = functools.partial(loop.learn, network, optimiser, comparison, "float32")
+    learn = functools.partial(loop.learn, network, optimiser, comparison, precision)
     step = recorder and Captured(learn, 4, recorder, comparison, (said if said is not None else []).append)
     losses = [
-        loop.train_epoch(network, batches(*sizes, device=device), optimiser, comparison, seed=1, epoch=epoch, step=step)
+        loop.train_epoch(
+            network,
+            batches(*sizes, device=device),
+            optimiser,
+            comparison,
+            seed=1,
+            epoch=epoch,
+            precision=precision,
+            step=step,
+        )
         for epoch in (1, 2)
     ]
     return losses, {name: weight.clone() for name, weight in network.state_dict().items()}
@@ -106,6 +117,19 @@ def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same():
     said = []
     assert same(trained(Refuses(), said=said), trained(None))
     assert said == ["steps are not captured: operation not permitted when stream is capturing"]
+
+
+def test_what_failed_in_a_capture_is_told_rather_than_how_the_capture_ended():
+    class Fails(Again):
+        def record(self, _work):
+            try:
+                raise ValueError("a step that asks for a number\nmore")
+            finally:
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+    said = []
+    assert same(trained(Fails(), said=said), trained(None))
+    assert said == ["steps are not captured: a step that asks for a number"]
 
 
 def test_answers_are_given_back_after_an_error():
@@ -140,28 +164,51 @@ def test_fused_adam_learns_what_adam_learns():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
 @pytest.mark.parametrize("given", [{}, {"compared": True}, {"compared": True, "cached": True}])
-def test_graphs_give_what_steps_as_they_are_give(given):
-    losses, weights = trained(Graphs(torch.device("cuda")), device="cuda", **given)
-    expected, theirs = trained(None, device="cuda", **given)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_graphs_give_what_steps_as_they_are_give(given, precision):
+    losses, weights = trained(Graphs(torch.device("cuda")), device="cuda", precision=precision, **given)
+    expected, theirs = trained(None, device="cuda", precision=precision, **given)
     for one, other in zip(losses, expected, strict=True):
-        assert abs(one.task_loss - other.task_loss) < 1e-3
-    for name, weight in weights.items():
-        torch.testing.assert_close(weight, theirs[name], rtol=0, atol=5e-3)
+        assert abs(one.task_loss - other.task_loss) < (1e-3 if precision == "float32" else 2e-2)
+    for (
+        name,
+        weight,
+    ) in weights.items():  # ten steps of Adam, each of at most 1e-3, and either way where one is nearly 0
+        torch.testing.assert_close(weight, theirs[name], rtol=0, atol=2e-2)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
-def test_no_step_waits_for_the_device():
+def test_steps_go_on_after_a_capture_that_failed():
+    class Asks(Graphs):
+        def record(self, work):
+            return super().record(lambda: work() * work().item())  # a number, which no capture can ask for
+
+    said = []
+    losses, _ = trained(Asks(torch.device("cuda")), device="cuda", said=said)
+    expected, _ = trained(None, device="cuda")
+    assert len(said) == 1
+    assert "previous error" not in said[0]
+    for one, other in zip(losses, expected, strict=True):
+        assert abs(one.task_loss - other.task_loss) < 1e-3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
+@pytest.mark.parametrize("share", [0.0, 0.5], ids=["copied as needed", "held on the GPU"])
+def test_no_step_waits_for_the_device(tmp_path, monkeypatch, share):
+    monkeypatch.setattr(devices, "GPU_SHARE", share)
+    split, device = Data.open(toy.dataset(tmp_path / "d")).splits["train"], torch.device("cuda")
     network = drawn(1, "cuda")
-    optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device("cuda"))
+    optimiser = arithmetic.adam(network.parameters(), 1e-3, device)
     step = functools.partial(loop.learn, network, optimiser, None, "bfloat16")
-    made = batches(4, 4, 4, device="cuda")
-    step(made[0])
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        for batch in made[1:]:
-            step(batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    for epoch in (1, 2):  # in the first one memory is set aside
+        made = epoch_batches(split, 4, 1, epoch, device)
+        step(next(made))  # places and labels of the epoch are sent before
+        torch.cuda.set_sync_debug_mode("error" if epoch == 2 else "default")
+        try:
+            for batch in made:
+                step(batch)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 class Counting(torch.utils._python_dispatch.TorchDispatchMode):

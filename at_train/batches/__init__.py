@@ -55,9 +55,9 @@ def _batches(
     device: torch.device,
     read: Iterable[Int64[np.ndarray, "batch"]] | None = None,
 ) -> Iterator[Batch]:
-    """Batches at these places of the split; `read` gives the same places, batch by batch, to whoever reads them."""
+    """Batches at these places of the split; `read` gives the same places, batch by batch, to who reads from disk."""
     chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
-    values = devices.values(split, read or chunks, device)
+    values = devices.values(split, chunks, device, read)
     codes = {
         name: torch.from_numpy(column[places]).to(device)
         for name, column in {"": split.target, **split.nuisances}.items()

@@ -21,15 +21,18 @@ Chunk = Int64[np.ndarray, "_"]  # places or rows of one batch
 
 
 def values(
-    split: Split, chunks: Iterable[Chunk], device: torch.device
+    split: Split, chunks: Sequence[Chunk], device: torch.device, read: Iterable[Chunk] | None = None
 ) -> Iterator[Float32[torch.Tensor, "batch frames bins"]]:
-    """Items at the places of each chunk, as they are stored, in single precision."""
+    """Items at the places of each chunk, as they are stored, in single precision; `read` are the same chunks.
+
+    It is gone through as items are read from disk, and not at all where the device holds them.
+    """
     if not stays_on_disk(split, device):
         found = _resident(split, chunks, device)
     elif device.type == "cuda":
-        found = _pinned(split, chunks, device)
+        found = _pinned(split, read or chunks, device)
     else:
-        found = _read(split, chunks, device)
+        found = _read(split, read or chunks, device)
     return (block.float() for block in found)
 
 
@@ -56,20 +59,24 @@ def _read(split: Split, chunks: Iterable[Chunk], device: torch.device) -> Iterat
         yield torch.from_numpy(block).float().to(device)
 
 
-def _resident(split: Split, chunks: Iterable[Chunk], device: torch.device) -> Iterator[torch.Tensor]:
-    """Items out of the copy of the whole split on the device, which the first call makes."""
+def _resident(split: Split, chunks: Sequence[Chunk], device: torch.device) -> Iterator[torch.Tensor]:
+    """Items out of the copy of the whole split on the device, which the first call makes.
+
+    Places of all chunks are sent before the first: to send them is to wait until the device has done its work so far.
+    """
     if str(device) not in split.held:
         split.held[str(device)] = _upload(split, device)
     held = split.held[str(device)]
+    places = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *chunks])).to(device)
+    heres = torch.split(places, [len(chunk) for chunk in chunks])
     if split.reader.padding is None:
-        for chunk in chunks:
-            yield held[torch.from_numpy(chunk).to(device)]
+        for here in heres:
+            yield held[here]
         return
     real = split.reader.real
     starts, lengths = (torch.from_numpy(column[split.rows]).to(device) for column in (real.starts, real.lengths))
     firsts = lengths.cumsum(0) - lengths
-    for chunk in chunks:
-        here = torch.from_numpy(chunk).to(device)
+    for here in heres:
         yield _spread(held, firsts[here], starts[here], lengths[here], split.reader.shape[0])
 
 

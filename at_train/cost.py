@@ -32,12 +32,13 @@ from at_train.losses import AntiTransfer
 from at_train.memory_formula import MapShape, compared_bytes, encoder_bytes, map_shapes
 from at_train.networks import Network
 from at_train.scores import device_named
+from at_train.steps import WARM_UP, Captured, Graphs, Recorder
 
 SHAPE = (126, 129)  # a second of speech as the paper prepares it
 CLASSES = 10
 NUISANCE = "nuisance"
 MB = 1e6
-STEPS_FOR_MEMORY = 3  # Adam has its moments after the first
+STEPS_FOR_MEMORY = WARM_UP + 2  # Adam has its moments after the first, a GPU its graph after the last but one
 PRELOADED = [__name__, "torch._dynamo"]  # the latter is what the first optimiser imports: a second, and 100 MB
 BATCHES_PER_TURN = {"cuda": 10}  # one alone would never fill a GPU's queue; elsewhere one
 
@@ -186,20 +187,23 @@ def _times(
 
     The optimiser's step size is 0: it does its work and changes nothing, so that no loss can run away. One network
     serves all cases, so that their steps differ in nothing but what the strategy does. Turns go round the
-    cases, beginning with another each time.
+    cases, beginning with another each time. On a GPU steps are captured, as those of a run are.
     """
     network, frozen, batch = work.network(), work.network(), work.batch()
     penalties = [_penalty(work, case, network, frozen, batch) for case in chosen]
     extra = [weight for penalty in penalties if penalty for weight in penalty.parameters()]
-    optimiser = arithmetic.adam([*network.parameters(), *extra], 0.0, torch.device(work.device))
+    device = torch.device(work.device)
+    optimiser = arithmetic.adam([*network.parameters(), *extra], 0.0, device)
+    recorder = _recorder(work)
+    learns = [_learn(work, network, optimiser, penalty, recorder, say) for penalty in penalties]
     taken: list[list[tuple[float, float]]] = [[] for _ in chosen]
     for turn in range(steps + 1):
         say(f"steps in turn: {turn} of {steps}")
         for place in np.roll(range(len(chosen)), -turn).tolist():
             pair = []
-            for case, penalty in ((chosen[0], None), (chosen[place], penalties[place])):
-                with _applied(case, network, penalty):
-                    pair.append(_timed(work, partial(_steps, work, network, optimiser, penalty, batch)))
+            for number in (0, place):
+                with _applied(chosen[number], network, penalties[number]):
+                    pair.append(_timed(work, partial(_steps, network, optimiser, learns[number], batch)))
             if turn:  # the first ones warm up
                 taken[place].append((pair[1], pair[0]))
     return taken
@@ -213,10 +217,30 @@ def _timed(work: Work, steps: Callable[[int], None]) -> float:
     return (time.perf_counter() - began) / count
 
 
-def _steps(
-    work: Work, network: Network, optimiser: torch.optim.Optimizer, penalty: Penalty | None, batch: Batch, count: int
-) -> None:
-    loop.train_epoch(network, [batch] * count, optimiser, penalty, seed=0, epoch=1, precision=work.settings.precision)
+def _recorder(work: Work) -> Recorder | None:
+    """What captures steps on the device, as a run has them captured; None where it does not."""
+    device = torch.device(work.device)
+    return Graphs(device) if device.type == "cuda" else None
+
+
+def _learn(
+    work: Work,
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    penalty: Penalty | None,
+    recorder: Recorder | None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> loop.Learn:
+    """A training step, as a run does it: with a recorder, captured."""
+    learn = partial(loop.learn, network, optimiser, penalty, work.settings.precision)
+    if recorder is None:
+        return learn
+    comparison = penalty if isinstance(penalty, Comparison) else None
+    return Captured(learn, work.settings.batch_size, recorder, comparison, say)
+
+
+def _steps(network: Network, optimiser: torch.optim.Optimizer, learn: loop.Learn, batch: Batch, count: int) -> None:
+    loop.train_epoch(network, [batch] * count, optimiser, seed=0, epoch=1, step=learn)
 
 
 def _penalty(work: Work, case: Case, network: Network, frozen: Network, batch: Batch) -> Penalty | None:
@@ -231,8 +255,11 @@ def _penalty(work: Work, case: Case, network: Network, frozen: Network, batch: B
     penalty = _anti_transfer(settings, frozen, [network.layers[case.layer]])
     comparison = Comparison(penalty)
     if case.cached:
-        vectors = {name: each.float().cpu().numpy() for name, each in penalty.vectors(batch.values).items()}
+        device = torch.device(work.device)
+        with arithmetic.of(settings.precision, device):
+            vectors = {name: each.float().cpu().numpy() for name, each in penalty.vectors(batch.values).items()}
         comparison.kept = KeptVectors(settings.batch_size, (({item: int(item) for item in batch.ids}, vectors),))
+        comparison.kept.move(device)
     return comparison
 
 
@@ -294,7 +321,8 @@ def peak(work: Work, case: Case) -> int | None:
     with _applied(case, network, penalty):
         weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
         optimiser = arithmetic.adam(weights, 0.0, torch.device(work.device))
-        _steps(work, network, optimiser, penalty, batch, STEPS_FOR_MEMORY)
+        learn = _learn(work, network, optimiser, penalty, recorder=_recorder(work))
+        _steps(network, optimiser, learn, batch, STEPS_FOR_MEMORY)
     kind = torch.device(work.device).type
     if kind == "cuda":
         return torch.cuda.max_memory_allocated()

@@ -6,7 +6,7 @@ started once; its kernels are the same, and so is what they compute.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,10 +32,14 @@ class Recorder(Protocol):
 
 
 class Graphs:
-    """Recorder of CUDA graphs, on a stream of its own as torch asks for."""
+    """Recorder of CUDA graphs, on a stream of its own as torch asks for.
+
+    Its recordings share their memory: what one has left there is gone when another is replayed.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.pool = torch.cuda.graph_pool_handle()
 
     def aside(self, work: Callable[[], Tensor]) -> Tensor:
         """Result of the work, which the current stream waits for."""
@@ -48,13 +52,12 @@ class Graphs:
     def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Replay of the work's kernels; the tensor is the same each time."""
         graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.stream.device)
-        pool = torch.cuda.graph_pool_handle()
         try:
             # of this thread alone: another one may be copying batches to the device, or weights from it
-            with torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                 found = work()
         except RuntimeError:
-            self._put_back(before, pool)
+            self._put_back(before)
             raise
 
         def replay() -> Tensor:
@@ -63,7 +66,7 @@ class Graphs:
 
         return replay
 
-    def _put_back(self, stream: torch.cuda.Stream, pool: Any) -> None:
+    def _put_back(self, stream: torch.cuda.Stream) -> None:
         """Torch as it was before a capture that did not end well. Never tried on a GPU.
 
         It leaves its own stream the current one; its allocator waiting for the capture to end, which keeps blocks that
@@ -73,7 +76,7 @@ class Graphs:
         torch.cuda.set_stream(stream)
         index = self.stream.device_index
         with suppress(RuntimeError):  # it has ended
-            torch._C._cuda_endAllocateToPool(index, pool)  # noqa: SLF001 - torch has no other name for it
+            torch._C._cuda_endAllocateToPool(index, self.pool)  # noqa: SLF001 - torch has no other name for it
         generator = torch.cuda.default_generators[index]
         generator.graphsafe_set_state(generator.clone_state())
 

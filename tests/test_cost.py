@@ -10,12 +10,14 @@ from dataclasses import asdict
 import pytest
 import torch
 import toy
+from test_steps import Again
 
 from at_data.errors import ConfigError
 from at_train import arithmetic, config, cost, networks
 from at_train.config import STRATEGIES
 from at_train.cost import Case, Work
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
+from at_train.steps import WARM_UP
 
 pytestmark = pytest.mark.usefixtures("own_server")
 FIRST, LAST = (64, 126, 129), (512, 7, 8)
@@ -154,12 +156,25 @@ def test_a_case_leaves_the_network_as_it_was(case):
     learning = dict(network.named_parameters())
     frozen = ("features.conv1.", "features.conv2.", "features.conv3.") if case.strategy == "freeze" else ()
     with cost._applied(case, network, penalty):
-        cost._steps(WORK, network, arithmetic.adam(network.parameters(), 0.0, torch.device("cpu")), penalty, batch, 2)
+        optimiser = arithmetic.adam(network.parameters(), 0.0, torch.device("cpu"))
+        cost._steps(network, optimiser, cost._learn(WORK, network, optimiser, penalty, None), batch, 2)
         inside = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert inside == {name for name in learning if not name.startswith(frozen)}
     assert all(weight.requires_grad for weight in network.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_every_case_is_recorded_where_runs_are(monkeypatch):
+    recorder = Again()
+    monkeypatch.setattr(cost, "_recorder", lambda _work: recorder)
+    monkeypatch.setattr(cost, "BATCHES_PER_TURN", {"cpu": WARM_UP + 2})
+    chosen = cost.cases(["conv3"])
+    pairs = cost._times(WORK, chosen, 1, str)
+    assert recorder.recorded == len(chosen)
+    assert [len(found) for found in pairs] == [1] * len(chosen)
+    turns = 2 * 2 * len(chosen)  # plain and not, the first to warm up
+    assert recorder.replayed == turns * (WARM_UP + 2) - WARM_UP * len(chosen)
 
 
 def test_kept_vectors_spare_the_pass_of_the_frozen_network():

@@ -5,18 +5,18 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from at_train import networks, results
-from at_train.batches import Data
+from at_train import arithmetic, loop, networks, results
+from at_train.batches import Batch, Data
 from at_train.config import Settings
 from at_train.run import Silent
 from at_train.scores import device_named
+from at_train.steps import WARM_UP, Captured, Graphs
 
 FORWARD = 1 / 3  # of a training step; what an anti-transfer step or a validated batch takes more (docs/performance.md)
 FOLDER = "timings"
@@ -99,19 +99,22 @@ def like(settings: Settings, data: Data) -> str:
 
 
 def step_s(settings: Settings, data: Data, device: str) -> float:
-    """Seconds of one training step, the shorter of two, after one to warm up."""
+    """Seconds of one plain training step as a run does it, the shorter of two, after some to warm up."""
     place, shape = device_named(device), (data.header.frames, data.header.bins)
-    network = networks.build(settings.network, len(data.classes), shape, settings.width).to(place)
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    network = networks.build(settings.network, len(data.classes), shape, settings.width)
+    network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = arithmetic.adam(network.parameters(), settings.learning_rate, place)
+    step: loop.Learn = partial(loop.learn, network, optimiser, None, settings.precision)
+    if place.type == "cuda":
+        step = Captured(step, settings.batch_size, Graphs(place))
     values = torch.zeros(settings.batch_size, 1, *shape, device=place)
     target = torch.zeros(settings.batch_size, dtype=torch.long, device=place)
+    batch = Batch(values, target, {}, [""] * settings.batch_size)
     taken = []
-    for _ in range(3):
+    for _ in range((WARM_UP + 1 if place.type == "cuda" else 1) + 2):
         begun = time.monotonic()
-        optimiser.zero_grad()
-        functional.cross_entropy(network(values), target).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        step(batch)
         if place.type == "cuda":
             torch.cuda.synchronize(place)
         taken.append(time.monotonic() - begun)
-    return min(taken[1:])
+    return min(taken[-2:])

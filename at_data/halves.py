@@ -18,16 +18,22 @@ ROUND = np.uint32((HALF_LESS_ONE - EXPONENTS) % (1 << 32))
 SIGN_PLACE, SIGN = np.uint32(16), np.uint32(0x8000)
 
 
-def round_to(halves: Float16[np.ndarray, "values"], values: Float32[np.ndarray, "values"]) -> None:
-    """Write values into `halves`, each as the half that is nearest; of two as near, the one with an even last bit."""
+def round_to(halves: Float16[np.ndarray, "values"], values: Float32[np.ndarray, "values"]) -> bool:
+    """Whether all are finite as halves; values are written into `halves`.
+
+    Each becomes the half that is nearest, of two as near the one with an even last bit.
+    """
     sizes = np.abs(values)
-    if not sizes.size or not sizes.max() < TOO_LARGE:  # nor is what is no number
-        np.copyto(halves, values, casting="same_kind")
-        return
+    if not sizes.size:
+        return True
+    if not sizes.max() < TOO_LARGE:  # nor is what is no number
+        with np.errstate(over="ignore"):
+            np.copyto(halves, values, casting="same_kind")
+        return False
     small = np.flatnonzero(sizes < LEAST_NORMAL)
     if small.size > MANY * values.size:
         np.copyto(halves, values, casting="same_kind")
-        return
+        return True
     bits, signs = values.view(np.uint32), sizes.view(np.uint32)
     rounded = bits >> DROPPED
     rounded &= LAST
@@ -40,3 +46,4 @@ def round_to(halves: Float16[np.ndarray, "values"], values: Float32[np.ndarray, 
     np.copyto(halves.view(np.uint16), rounded, casting="unsafe")
     if small.size:
         halves[small] = values[small]
+    return True

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -357,6 +358,24 @@ def test_a_sample_rate_the_library_cannot_take_is_refused(tmp_path, rate_hz):
     path.write_bytes(content)
     with pytest.raises(AudioError):
         load(tmp_path, whole(), settings())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("scale", [32768.0, -1e30])
+def test_samples_far_beyond_full_scale_are_refused_with_what_may_be_wrong(tmp_path, scale, channels):
+    samples = noise(channels=channels)
+    samples[100] = 0.5
+    write(tmp_path, "a.wav", samples * np.float32(scale), subtype="FLOAT")
+    expected = f"up to {abs(scale) / 2:g}, where full scale is 1; expected at most 16"
+    with pytest.raises(AudioError, match=re.escape(expected)):
+        load(tmp_path, whole(), settings())
+
+
+def test_samples_somewhat_beyond_full_scale_are_taken(tmp_path):
+    samples = noise()
+    samples[7], samples[9] = audio.LOUDEST, -audio.LOUDEST
+    write(tmp_path, "a.wav", samples, subtype="FLOAT")
+    np.testing.assert_array_equal(load(tmp_path, whole(), settings()), samples)
 
 
 @pytest.mark.parametrize("channels", [1, 2])

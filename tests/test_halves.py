@@ -66,9 +66,12 @@ def test_what_has_no_half_becomes_what_numpy_makes_of_it(odd, left_to_numpy):
     assert left_to_numpy() == 1
 
 
-def test_too_large_a_value_is_told_as_numpy_tells_it():
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        rounded(np.full(3, 1e6, np.float32))
+@pytest.mark.parametrize(("largest", "fits"), [(65519.0, True), (65520.0, False), (-1e6, False), (np.nan, False)])
+def test_who_rounds_is_told_whether_all_is_finite(largest, fits):
+    values = np.array([1.0, largest], np.float32)
+    out = np.empty(2, np.float16)
+    assert halves.round_to(out, values) is fits
+    assert bool(np.isfinite(out).all()) is fits
 
 
 @pytest.mark.parametrize("size", [0, 1, 5])

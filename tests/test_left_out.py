@@ -13,8 +13,8 @@ from finished import quarantine, rows
 from trees import listing
 
 from at_data import manifest
-from at_data.build import build
-from at_data.errors import CorpusError
+from at_data.build import build, plan
+from at_data.errors import CorpusError, ManifestError
 from at_data.verify import verify
 
 
@@ -199,3 +199,24 @@ def test_the_share_of_unlabelled_recordings_is_of_all_that_were_asked_for(
     made = manifest.parse(raw | {"subset": drawn}, "here")
     built = build(made, source, tmp_path / "out", max_bad=0.02)  # 2 of 100, though the part holds 39
     assert built.header.left_out == {"unlabelled": 2}
+
+
+@pytest.mark.parametrize("padding", ["stored", "implicit"])
+def test_what_no_half_can_hold_ends_the_build_with_the_item_and_float32_takes_it(
+    digits: Path, settings: dict[str, Any], tmp_path: Path, padding: str
+) -> None:
+    corpus = tmp_path / "made" / "speech_commands"
+    shutil.copytree(digits, corpus)
+    settings["store"]["padding"] = padding
+    loud = None
+    for item, split in sorted(plan(manifest.parse(settings, "here"), corpus).assigned.items()):
+        if split != "train" and loud is None:
+            loud = item
+            continue
+        path = corpus / f"{item}.wav"
+        samples, rate_hz = soundfile.read(path)
+        soundfile.write(path, samples * 1e-6, rate_hz, subtype="FLOAT")
+    with pytest.raises(ManifestError, match=rf"store\.dtype: float16, and {loud}#0 reaches .*at most 65504.*float32"):
+        build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
+    settings["store"]["dtype"] = "float32"
+    assert not verify(build(manifest.parse(settings, "here"), corpus, tmp_path / "out").folder)

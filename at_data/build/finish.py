@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int64
 from at_data import halves, seeds, shards
 from at_data.build import stopwatch
 from at_data.build.parts import made_path, part_path
-from at_data.errors import ShardError
+from at_data.errors import ManifestError, ShardError
 from at_data.files import force
 from at_data.stages import scaling
 
@@ -104,7 +104,8 @@ def _scaled(task: Finish, part: Path) -> Iterator[Float[np.ndarray, "block ..."]
             items = range(first, min(first + size, len(task.places)))
             used = 0
             for some in _read(task, items, file):
-                _store(scaling.scale(some, task.scale, out=some), real[used : used + len(some)])
+                if not _store(scaling.scale(some, task.scale, out=some), real[used : used + len(some)]):
+                    _refuse_too_large(task, items, used, some)
                 used += len(some)
             if whole is None:
                 block = real[:used]
@@ -137,12 +138,26 @@ def _read(task: Finish, items: range, file: FileIO) -> Iterator[Float32[np.ndarr
         yield into[:used]
 
 
-def _store(scaled: Float32[np.ndarray, "frames bins"], out: Float[np.ndarray, "frames bins"]) -> None:
-    """Write scaled values as they are stored."""
+def _store(scaled: Float32[np.ndarray, "frames bins"], out: Float[np.ndarray, "frames bins"]) -> bool:
+    """Whether scaled values are finite as they are stored; they are written."""
     if out.dtype == np.float16:
-        halves.round_to(out.reshape(-1), scaled.reshape(-1))
-    else:
-        out[:] = scaled
+        return halves.round_to(out.reshape(-1), scaled.reshape(-1))
+    out[:] = scaled
+    return bool(scaled.max(initial=0.0) < np.inf and scaled.min(initial=0.0) > -np.inf)  # a NaN is neither
+
+
+def _refuse_too_large(task: Finish, items: range, before: int, scaled: Float32[np.ndarray, "frames bins"]) -> None:
+    """ManifestError about the largest of scaled values, which are frames of these items after so many `before`."""
+    sizes = np.nan_to_num(np.abs(scaled), nan=np.inf).max(axis=1)
+    ends = np.cumsum(task.real.lengths[items.start : items.stop])
+    item = items[int(np.searchsorted(ends, before + int(np.argmax(sizes)), side="right"))]
+    raise ManifestError(
+        "store.dtype",
+        f"{task.dtype}, and {task.ids[item]} reaches {sizes.max():.6g} once scaled (the mean is {task.scale.mean:.6g}, "
+        f"the deviation {task.scale.std:.6g})",
+        f"values of at most {np.finfo(task.dtype).max:.6g}",
+        "look at that recording and at how quiet the training split is, leave it out, or store float32",
+    )
 
 
 def _padded(

@@ -1,5 +1,7 @@
 """A stretch of a file as a mono float32 waveform at the rate asked for."""
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from at_data import plain_wav
 from at_data.errors import AudioError
 from at_data.recordings import Recording, samples_in
-from at_data.sound_files import Opened, Stream, printable, reason, refuse_impossible
+from at_data.sound_files import HIGHEST_RATE_HZ, Opened, Stream, printable, reason, refuse_impossible
 
 # What one recording may take, whatever its header claims: 1 GiB once decoded, and as much again once resampled. That is
 # 4.6 hours at 16 kHz, 1.5 hours at 48 kHz; the longest file of the corpora read here lasts under one hour.
 MOST_SAMPLES = 1 << 28
 BLOCK_SAMPLES = 1 << 20  # read at a time, of all channels: 4 MiB
 TRUSTED_SAMPLES = 1 << 22  # a header is believed that far before anything is decoded: 16 MiB, 4 minutes at 16 kHz
+
+# 24 dB beyond full scale. Lossy codecs and float files that were mixed hot go a few dB beyond it; what goes further has
+# samples on the scale of integers, or damaged ones, and a single such recording would decide the scale of a dataset.
+LOUDEST = 16.0
 
 # libsndfile's frame count for a stream that does not say how long it is.
 UNKNOWN_FRAMES = 2**63 - 1
@@ -30,7 +36,7 @@ class Audio(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    sample_rate_hz: int = Field(gt=0)
+    sample_rate_hz: int = Field(gt=0, le=HIGHEST_RATE_HZ)
     resampler: Literal["soxr_qq", "soxr_lq", "soxr_mq", "soxr_hq", "soxr_vhq"]
 
 
@@ -78,7 +84,8 @@ def decode(
     ------
     AudioError
         The file is absent, not audio, in another container, empty, cut short or damaged, or has an impossible rate or
-        too many channels; the stretch lies outside it or is too long; a sample is not a number.
+        too many channels; the stretch lies outside it or is too long; a sample is not a number, or far beyond full
+        scale.
 
     """
     plain = None if data is None else plain_wav.decode(data)
@@ -149,13 +156,18 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
     if first or sound.read_from:
         sound.seek(first)
     sound.read_from = True
-    samples, wrong, first_wrong = _decoded(sound, last - first)
+    samples, faults = _decoded(sound, last - first)
     if samples.size < last - first:
         came = f"cut short: {first + samples.size} frames decoded of the {frames} in the header"
         raise AudioError(where, came, "a whole file", "restore it from the corpus")
-    if wrong:
-        came = f"{wrong} samples that are NaN or infinite, the first at {(first + first_wrong) / rate_hz:.3f} s"
+    if faults.wrong:
+        came = f"{faults.wrong} samples that are NaN or infinite, the first at {(first + faults.first) / rate_hz:.3f} s"
         raise AudioError(where, came, "finite samples", "restore the file or leave it out")
+    if faults.loudest:
+        came = f"samples of up to {faults.loudest:g}, where full scale is 1"
+        expected = f"at most {LOUDEST:g}, which is {20 * math.log10(LOUDEST):.0f} dB beyond it"
+        todo = "divide its samples by what full scale is in them (32768 if they are 16-bit integers), or leave it out"
+        raise AudioError(where, came, expected, todo)
     return samples
 
 
@@ -166,24 +178,41 @@ def _refuse_too_long(samples: int, rate_hz: int, where: str) -> None:
         raise AudioError(where, came, expected, "cut the file, or list stretches of it as recordings of their own")
 
 
-def _decoded(sound: Stream, length: int) -> tuple[Float32[np.ndarray, "time"], int, int]:
-    """As many mono samples as there are, up to `length`; how many are no numbers, and the place of the first such."""
+@dataclass(slots=True)
+class _Faults:
+    """How many samples are no numbers, the place of the first such, and the loudest of those beyond `LOUDEST`."""
+
+    wrong: int = 0
+    first: int = 0
+    loudest: float = 0.0
+
+    def look(self, samples: Float32[np.ndarray, "block"], place: int) -> None:
+        """Note what is wrong with some samples, of which the first has this place."""
+        if samples.size and samples.max() <= LOUDEST and samples.min() >= -LOUDEST:  # a NaN is neither
+            return
+        finite = np.isfinite(samples)
+        wrong = samples.size - int(np.count_nonzero(finite))
+        if wrong and not self.wrong:
+            self.first = place + int(np.argmin(finite))
+        self.wrong += wrong
+        self.loudest = max(self.loudest, float(np.abs(samples[finite]).max(initial=0.0)))
+
+
+def _decoded(sound: Stream, length: int) -> tuple[Float32[np.ndarray, "time"], _Faults]:
+    """As many mono samples as there are, up to `length`, and what is wrong with them."""
     block = max(1, BLOCK_SAMPLES // sound.channels)
     samples: Float32[np.ndarray, "time"] = np.empty(min(length, TRUSTED_SAMPLES), np.float32)
-    filled, wrong, first_wrong = 0, 0, 0
+    filled, faults = 0, _Faults()
     while filled < length:
         if filled == samples.size:  # in place where the system can; no view of it is alive here
             samples.resize(min(length, 2 * filled), refcheck=False)
         wanted = min(block, samples.size - filled)
         got = _read_block(sound, samples[filled : filled + wanted])
-        finite = np.isfinite(samples[filled : filled + got])
-        if not finite.all():
-            first_wrong = first_wrong if wrong else filled + int(np.argmin(finite))
-            wrong += got - int(np.count_nonzero(finite))
+        faults.look(samples[filled : filled + got], filled)
         filled += got
         if got < wanted:
             break
-    return samples[:filled], wrong, first_wrong
+    return samples[:filled], faults
 
 
 def _read_block(sound: Stream, mono: Float32[np.ndarray, "block"]) -> int:

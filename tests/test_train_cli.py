@@ -4,15 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+from typing import Annotated, get_args
 
 import click
 import pytest
 import toy
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 
 import at_data
 import at_train
 from at_train import cli
+from at_train.cli.options import given
 from at_train.config import Settings
 
 pytestmark = pytest.mark.usefixtures("own_server")
@@ -123,7 +126,8 @@ def test_fit_on_a_finished_run_says_so(words, plain, main):
         (["--strategy", "anti"], "strategy 'anti' needs 1"),
         (["--epochs", "0"], "epochs: got 0, which has no best epoch and needs selection last"),
         (["--cache-orthogonal"], "--cache-orthogonal: strategy 'none'"),
-        (["--patience", "some"], "patience: got 'some'"),
+        (["--patience", "some"], "--patience: got 'some'; expected a whole number, or none"),
+        (["--shuffle-run", "4", "--shuffle-buffer", "many"], "--shuffle-buffer: got 'many'"),
         (["--target", "emotion"], "no attribute 'emotion'"),
         (["--network", "vgg61"], "did you mean 'vgg16'"),
         (["--config", "absent.yaml"], "absent.yaml: cannot be read"),
@@ -240,6 +244,24 @@ def test_every_setting_is_a_flag_that_shows_its_default():
         assert options[name].help == field.description
         assert options[name].opts[0] in text
     assert "[default: 0.0005]" in " ".join(text.split())
+
+
+WORDS = {"patience": ["7", "none"], "shuffle_buffer": ["20", "none"]}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_takes_as_a_flag_what_it_takes_in_a_file(name):
+    field = Settings.model_fields[name]
+    default = field.default if field.default not in (None, ()) else "conv1"
+    words = [*get_args(field.annotation)] if isinstance(default, str) else [default]
+    words = WORDS.get(name) or [word for word in words if isinstance(word, str | int | float)] or [default]
+    kind = TypeAdapter(Annotated[field.annotation, None, *field.metadata])
+    flag = next(option for option in cli.training.fit.params if option.name == name).opts[0]
+    for word in words:
+        context = cli.training.fit.make_context("fit", ["data", "--out", "run", flag, str(word)])
+        value = given(context)[name]
+        assert kind.validate_python(value, strict=True) == value
+        assert str(value) == str(word) or value in (None, (word,))
 
 
 @pytest.mark.parametrize("command", ["fit", "score", "report", "list"])

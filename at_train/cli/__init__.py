@@ -1,5 +1,6 @@
 """`at-train`: task datasets in, networks that ignore what another network knows out."""
 
+import errno
 import sys
 
 import click
@@ -47,6 +48,16 @@ def main() -> None:
             raise
         click.echo(
             f"at-train: {error.name} is not installed; training needs it: pip install 'anti-transfer[train]'", err=True
+        )
+        sys.exit(2)
+    except OSError as error:
+        # what writes a file names it, or says what it was for; what is left is what was printed
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        click.echo(
+            "at-train: standard output: no space left on device; expected room for what is printed; "
+            "free some there: what was asked for is done, and the same command tells of it again",
+            err=True,
         )
         sys.exit(2)
     except click.Abort as error:  # click's word for an interrupt; `at_train.__main__` answers it

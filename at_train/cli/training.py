@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from at_train import config
-from at_train.cli.options import DEVICE, FOLDER, JSON, given, headline, setting_flags
+from at_train.cli.options import DEVICE, FOLDER, JSON, Place, given, headline, setting_flags
 
 FIT_EXAMPLE = """\b
 Example, a speaker network and a digit network that must differ from it at its fifth layer:
@@ -27,7 +27,7 @@ Example, a speaker network and a digit network that must differ from it at its f
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     help="YAML file of settings; flags override it.",
 )
 @setting_flags()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,10 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 def picture(dataset: Dataset, path: Path) -> None:
-    """PNG with example spectrograms of every class, in dB under the dataset's maximum."""
+    """PNG with example spectrograms of every class, in dB under the dataset's maximum.
+
+    ShardError where the file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - slow to import, needed here only
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -218,7 +222,13 @@ def picture(dataset: Dataset, path: Path) -> None:
     if image is not None:
         figure.colorbar(image, ax=axes, label="magnitude (dB)", shrink=0.8)
     figure.suptitle(f"{header.name}: {header.target}, {reader.name} split")
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=110, metadata={"Software": None})
+    try:
+        path.write_bytes(drawn.getvalue())
+    except OSError as error:
+        came = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise ShardError(path, came, "a folder that is there, with room in it", "make it, or name another") from error
 
 
 def _count_rows(header: Header, classes: int | None) -> list[Sequence[object]]:

@@ -55,6 +55,7 @@ DATA = {
     "at_data.folds": {"at_data.errors", "at_data.manifest", "at_data.stages.splits"},
     "at_data.guard": {"at_data.forks"},
     "at_data.plain_yaml": set(),
+    "at_data.parquet": set(),
     "at_data.headers": {"at_data.errors", "at_data.files"},
     # reads what `build` wrote, and builds a sample again
     "at_data.verify": {
@@ -65,6 +66,7 @@ DATA = {
         "at_data.guard",
         "at_data.headers",
         "at_data.manifest",
+        "at_data.parquet",
         "at_data.recordings",
         "at_data.rolls",
         "at_data.seeds",
@@ -109,6 +111,7 @@ DATA = {
         "at_data.halves",
         "at_data.headers",
         "at_data.manifest",
+        "at_data.parquet",
         "at_data.recordings",
         "at_data.rolls",
         "at_data.scratch",
@@ -299,7 +302,7 @@ ONLY = {
     "soxr": {"at_data.stages.audio"},
     "hdf5plugin": {"at_data.shards"},
     "cramjam": {"at_data.shards.files"},
-    "pyarrow": {"at_data.rolls", "at_data.shards.packed", "at_data.build", "at_data.verify"},
+    "pyarrow": {"at_data.parquet", "at_data.rolls", "at_data.shards.packed", "at_data.build", "at_data.verify"},
     "captum": {"at_train.explain"},
     "requests": {"at_data.fetch.download"},
     "pooch": {"at_data.fetch"},

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from at_data import manifest
 from at_data.build import PARTIAL, build, estimate, plan
 from at_data.build.estimates import lengths, space, trial
-from at_data.errors import ShardError
+from at_data.errors import ManifestError, ShardError
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -301,3 +301,27 @@ def test_real_datasets_weigh_what_was_said(name: str, real_data: Path, tmp_path:
     assert found.data_bytes == pytest.approx(folder_bytes(built.folder), rel=0.02)
     on_disk = sum(path.stat().st_blocks * 512 for path in built.folder.rglob("*"))
     assert found.data_bytes == pytest.approx(on_disk, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segment": {"length_s": 100.0, "hop_s": 100.0, "shorter": "drop", "tail": "drop"}},
+        {"quiet": {"measure": "peak", "drop_at_most": 0.999999}},
+    ],
+)
+def test_a_plan_of_no_item_is_refused_before_anything_is_built(
+    change: dict[str, Any], settings: dict[str, Any], digits: Path
+) -> None:
+    made = plan(manifest.parse(settings | change, "here"), digits)
+    with pytest.raises(ManifestError, match=r"no recording of train gives an item of .*segment\.length_s"):
+        estimate(made)
+
+
+def test_items_too_large_for_any_memory_are_refused_with_the_key(settings: dict[str, Any], digits: Path) -> None:
+    settings["segment"] |= {"length_s": 20000.0, "hop_s": 20000.0}
+    with pytest.raises(ManifestError, match=r"segment\.length_s: items of 20000 s.*it counts seconds"):
+        plan(manifest.parse(settings, "here"), digits)
+    settings["audio"]["sample_rate_hz"] = 10**9
+    with pytest.raises(ManifestError, match=r"sample_rate_hz: got 1000000000.*768000"):
+        manifest.parse(settings, "here")

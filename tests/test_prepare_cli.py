@@ -208,6 +208,7 @@ def test_verify_exits_one_naming_the_damaged_shard(
         (("build", "synth_speaker", "--source", "nowhere", "--out", "out"), "nowhere"),
         (("build", "no_such_manifest", "--source", ".", "--out", "out"), "no_such_manifest"),
         (("gsc", "--source", ".", "--out", "out"), "gsc_words_low_noise"),
+        (("datasets", "--sources", "nowhere", "--out", "out"), "nowhere: no folder"),
         (("verify", "nowhere"), "no dataset.json"),
         (("show", "nowhere"), "no dataset.json"),
     ],

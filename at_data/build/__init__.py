@@ -110,9 +110,10 @@ def build(
             if not ignore_free_space:
                 space.refuse_too_small(made, folder, workers)
             stopwatch.lap("estimate the space")
-            (folder / "parts").mkdir(parents=True, exist_ok=True)
-            (folder / "shards").mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             with locked(folder) as pool.hold:
+                for name in ("parts", "shards"):
+                    (folder / name).mkdir(exist_ok=True)
                 earlier.take_over(folder, made, warn, explain)
                 header = earlier.complete(folder, made) or _run(folder, made, pool, max_bad, progress, explain)
                 _publish(folder, final)

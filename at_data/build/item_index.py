@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float64
 
+from at_data import parquet
 from at_data.build.plan import Plan
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
@@ -28,7 +28,7 @@ def write_index(path: Path, plan: Plan, sifted: Sifted) -> None:
     names.insert(names.index("shard") + 1, "row")
     schema = pa.schema([(name, columns[name][0] if name in columns else pa.int64()) for name in names])
     starts = np.cumsum([0, *(len(items) for items in shards)]).tolist()
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with parquet.writer(path, schema) as writer:
         for start in range(0, max(1, starts[-1]), GROUP):
             some, rows = [], [np.zeros(0, np.int64)]
             for place in range(bisect_right(starts, start) - 1, bisect_left(starts, start + GROUP)):

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Int64
 
-from at_data import corpora, seeds, shards
+from at_data import corpora, headers, seeds, shards
 from at_data.build import kinds
 from at_data.build.chosen import chosen, listed, unlabelled
 from at_data.build.unswept import unswept
@@ -88,9 +88,7 @@ class Plan:
     @property
     def shape(self) -> tuple[int, int]:
         """Frames and bins of one item."""
-        settings = self.manifest
-        length = samples_in(settings.segment.length_s, settings.audio.sample_rate_hz)
-        return spectra.shape(length, settings.stft, settings.audio.sample_rate_hz)
+        return _shape(self.manifest)
 
 
 @unswept()
@@ -100,6 +98,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     Raises CorpusError where the source is not the corpus, ManifestError where the manifest asks for the impossible.
     """
     shards.check_compression(manifest.store.compression)
+    _refuse_huge(manifest)
     _refuse_biased_noise(manifest)
     module = corpora.load(manifest.corpus)
     counting = corpora.Counting(module)
@@ -174,6 +173,22 @@ def _groups(manifest: Manifest, module: ModuleType) -> tuple[str, ...]:
             "take it away: what identifies nobody is in no proof",
         )
     return groups
+
+
+def _shape(settings: Manifest) -> tuple[int, int]:
+    length = samples_in(settings.segment.length_s, settings.audio.sample_rate_hz)
+    return spectra.shape(length, settings.stft, settings.audio.sample_rate_hz)
+
+
+def _refuse_huge(manifest: Manifest) -> None:
+    frames, bins = _shape(manifest)
+    if frames * bins > headers.MOST_VALUES:
+        raise ManifestError(
+            "segment.length_s",
+            f"items of {manifest.segment.length_s:g} s, which are {frames:,} frames of {bins} bins",
+            f"at most {headers.MOST_VALUES:,} values in an item",
+            "make it smaller: it counts seconds",
+        )
 
 
 def _refuse_biased_noise(manifest: Manifest) -> None:

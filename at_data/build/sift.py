@@ -186,5 +186,6 @@ def _refuse_lost_class(plan: Plan, items: Sequence[Items], quarantine: Path) -> 
                 quarantine,
                 f"of {target} {', '.join(lost[:10])} nothing usable is left in {split}",
                 "every class that was planned for a split",
-                "mend those recordings, keep fewer classes, or give that split a larger share",
+                "that file says why: mend those recordings, or change what drops them (segment.length_s and shorter, "
+                "quiet), keep fewer classes, or give that split a larger share",
             )

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int32
 
-from at_data import scratch
+from at_data import parquet, scratch
 from at_data.build.compact import WORD_BYTES, Words
 from at_data.build.item_index import GROUP
 from at_data.build.plan import Plan
@@ -92,7 +91,7 @@ def write_passed_over(path: Path, plan: Plan) -> None:
     """`passed_over.parquet`: every recording that the manifest does not ask for, and which key says so."""
     schema = pa.schema([("recording", pa.string()), ("reason", pa.dictionary(pa.int32(), pa.string()))])
     rows = merge(*(zip(items.sorted(), repeat(reason)) for reason, items in plan.passed_over.items()))
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with parquet.writer(path, schema) as writer:
         for _ in range(0, max(1, sum(map(len, plan.passed_over.values()))), GROUP):
             some = list(islice(rows, GROUP))
             reasons = pa.array([reason for _, reason in some], pa.string()).dictionary_encode()
@@ -116,7 +115,7 @@ def write_fingerprints(path: Path, plan: Plan, sifted: Sifted) -> None:
     }
     numbers = listing.ids.order
     numbers = scratch.filled(numbers[wanted[numbers]], np.int32)
-    with pq.ParquetWriter(path, pa.schema(list(kinds.items())), compression="zstd") as writer:
+    with parquet.writer(path, pa.schema(list(kinds.items()))) as writer:
         for start in range(0, max(1, numbers.size), GROUP):
             some = numbers[start : start + GROUP]
             columns = {

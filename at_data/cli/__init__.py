@@ -1,5 +1,6 @@
 """`at-prepare`: corpora of recordings in, task datasets out."""
 
+import errno
 import sys
 
 import click
@@ -62,6 +63,16 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        # what writes a file names it, or says what it was for; what is left is what was printed
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        click.echo(
+            "at-prepare: standard output: no space left on device; expected room for what is printed; "
+            "free some there: what was asked for is done, and the same command tells of it again",
+            err=True,
+        )
+        sys.exit(2)
     except click.Abort:
         raise KeyboardInterrupt from None
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,7 +11,7 @@ import click
 from at_data import forks
 from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
-from at_data.errors import AtError, ManifestError
+from at_data.errors import AtError, CorpusError, ManifestError
 
 if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
     from at_data.manifest import Manifest
@@ -77,6 +77,8 @@ def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) 
     from at_data import corpora  # noqa: PLC0415
     from at_data import manifest as manifests  # noqa: PLC0415
 
+    if not sources.is_dir():
+        raise CorpusError(sources, "no folder", "the folder that holds the corpora", "correct --sources")
     told: set[str] = set()  # missing corpora, once each
     tally = {"built": 0, "already there": 0, "failed": 0, "corpora missing": 0}
     for corpus, names in by_corpus().items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from at_data.cli.options import FOLDER, JSON, NOISE
+from at_data.cli.options import FOLDER, JSON, NOISE, Place
 
 if TYPE_CHECKING:
     from at_data.verify import Found
@@ -91,11 +91,18 @@ def _tell_problems(context: click.Context, found: "Found") -> None:
     context.exit(1)
 
 
+def _png(_: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(path)!r} is no PNG: give it a name that ends in .png", param=parameter)
+    return path
+
+
 @click.command()
 @click.argument("dataset", type=FOLDER)
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
+    callback=_png,
     help="Write a PNG with example spectrograms per class.",
 )
 @JSON

@@ -7,7 +7,19 @@ from typing import Any
 
 import click
 
-FOLDER = click.Path(path_type=Path)
+
+class Place(click.Path):
+    """A path; `~` at its beginning is the user's home, which shells leave as it is behind `=`."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(path_type=Path, **how)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, its home in full."""
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - as it is, where nobody has a home
+
+
+FOLDER = Place()
 
 
 def _no_nan(_: click.Context, parameter: click.Parameter, value: float) -> float:

@@ -229,6 +229,7 @@ def _whole(key: str, seconds: float, sample_rate_hz: int) -> int:
     whole = round(exact)
     if abs(exact - whole) > SAMPLES_TOLERANCE:
         came = f"{seconds} s, which is {exact:.6g} samples at {sample_rate_hz} Hz"
+        whole = max(1, whole)
         todo = f"write {whole} / {sample_rate_hz} = {whole / sample_rate_hz!r}"
         raise ManifestError(f"stft.{key}", came, "a whole number of samples", todo)
     return whole

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from at_data import parquet
 from at_data.errors import ShardError
 from at_data.headers import Header
 from at_data.manifest import Manifest
@@ -54,7 +54,7 @@ def read(folder: Path, header: Header, made: Manifest) -> Index:
     types = {name: NUMBERS.get(name, pa.float64()) for name in ("start_s", "stop_s", "row", *mixing)}
     types |= dict.fromkeys((*TEXTS, *attributes, *mixing[:1], *mixing[-1:]), pa.string())
     try:
-        table = pq.read_table(path)
+        table = parquet.read(path)
         wrong = _of_other_columns(table, {name: types[name] for name in (*COLUMNS, *attributes, *mixing)}, attributes)
         if not wrong:
             table = table.cast(pa.schema([(name, types[name]) for name in table.column_names])).combine_chunks()

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from at_data import headers, manifest
+from at_data import headers, manifest, parquet
 from at_data.build import Task, kinds
 from at_data.build.hearing import Notes, hear
 from at_data.build.work import items
@@ -176,5 +175,5 @@ def _opened(folder: Path) -> tuple[Header, indexes.Index]:
 
 @lru_cache(maxsize=1)
 def _words(folder: Path) -> dict[str, bytes]:
-    table = pq.read_table(folder / "fingerprints.parquet")
+    table = parquet.read(folder / "fingerprints.parquet")
     return dict(zip(table["recording"].to_pylist(), table["words"].to_pylist(), strict=True))

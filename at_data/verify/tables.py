@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt32
 
+from at_data import parquet
 from at_data.build import kinds, sources
 from at_data.build.compact import WORD_BYTES
 from at_data.errors import ShardError
@@ -132,7 +132,7 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[Entry]:
 
 def _parquet(path: Path, columns: Mapping[str, Any]) -> pa.Table:
     try:
-        table = pq.read_table(path)
+        table = parquet.read(path)
         if table.column_names == list(columns) and not any(table[name].null_count for name in columns):
             return table.cast(pa.schema(list(columns.items())))
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -9,6 +9,7 @@ from typing import Literal
 from at_data.build.estimates import lengths as headers
 from at_data.build.estimates import memory, space, stand_in, trial
 from at_data.build.plan import Plan
+from at_data.errors import ManifestError
 
 Known = Literal["exact", "at most", "estimated"]
 
@@ -77,6 +78,7 @@ def estimate(
     by_split = Counter(dict.fromkeys(made.splits, 0))
     for task in made.tasks:
         by_split[task.split] += by_task[task.number]
+    _refuse_empty(made, by_split, certain=manifest.quiet == "keep" or not items)
     return Estimate(
         items=items,
         items_are=_known(made, lengths),
@@ -97,6 +99,18 @@ def estimate(
         core_s=tried.core_s if tried and timed else None,
         wall_s=trial.wall_s(tried, made, workers) if tried and timed else None,
     )
+
+
+def _refuse_empty(made: Plan, by_split: Mapping[str, int], *, certain: bool) -> None:
+    """Nothing, or ManifestError where a split has recordings and none of them gives an item."""
+    for split in dict.fromkeys(task.split for task in made.tasks):
+        if certain and not by_split[split]:
+            raise ManifestError(
+                made.manifest.name,
+                f"no recording of {split} gives an item of {made.manifest.segment.length_s:g} s",
+                "recordings that can be read, and that segment.shorter and quiet do not drop",
+                "make segment.length_s (in seconds) smaller, or pad what is shorter",
+            )
 
 
 def _known(made: Plan, lengths: headers.Lengths) -> Known:

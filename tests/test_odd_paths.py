@@ -1,0 +1,77 @@
+"""Folders whose names mean something to somebody else, and places that cannot be written to."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from finished import rows, tree
+
+from at_data import manifest, shards
+from at_data.build import build, locks
+from at_data.cards import picture
+from at_data.errors import ShardError
+from at_data.verify import verify
+
+START = "import sys; from at_data.__main__ import main; sys.argv = ['at-prepare', *sys.argv[1:]]; main()"
+FULL = Path("/dev/full")
+
+
+def prepare(*words: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", START, *map(str, words)]
+    return subprocess.run(command, check=False, text=True, stderr=subprocess.PIPE, **how)
+
+
+@pytest.mark.parametrize("name", ["~", "run:1", "s3:bucket", "file:there"])
+def test_a_dataset_lies_where_it_was_asked_for_and_is_read_from_there(
+    digits: Path, settings: dict[str, Any], dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    built = build(manifest.parse(settings, "here"), digits, Path(name))
+    assert tree(tmp_path / name / built.folder.name) == tree(dataset)
+    assert list(home.iterdir()) == []
+    assert not verify(built.folder)
+    assert len(rows(built.folder.absolute())) == 120
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / dataset.name)
+    done = prepare("show", f"~/{dataset.name}", "--picture=~/p.png", cwd="/", env={"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "p.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["absent/p.png", "."])
+def test_a_picture_that_cannot_be_written_is_told_in_a_line(dataset: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ShardError, match=r"cannot be written \((no such file|is a directory)"):
+        picture(shards.open_dataset(dataset), tmp_path / name)
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_drawn(dataset: Path, tmp_path: Path) -> None:
+    done = prepare("show", dataset, "--picture", tmp_path / "p.svg", stdout=subprocess.DEVNULL)
+    assert (done.returncode, "ends in .png" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk without room")
+def test_words_that_cannot_be_written_are_told_in_a_line(dataset: Path) -> None:
+    with FULL.open("w") as full:
+        done = prepare("show", dataset, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.startswith("at-prepare: standard output: no space left on device; expected")
+
+
+def test_whoever_comes_second_is_told_so_and_touches_nothing(
+    digits: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    made = manifest.parse(settings, "here")
+    work = tmp_path / (made.folder + ".partial")
+    work.mkdir()
+    with locks.locked(work), pytest.raises(ShardError, match="another build is writing here"):
+        build(made, digits, tmp_path)
+    assert {path.name for path in work.iterdir()} <= {".lock", ".workers"}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -224,6 +225,8 @@ def parse(raw: dict[str, Any], where: str, folder: Path | None = None) -> Manife
         ) from error
 
 
+EXPONENT = re.compile(r"[+-]?[0-9.]+[eE][+-]?[0-9]+")
+
 # mappings that a choice may fall on, by the tag that errors name them with
 BRANCHES: dict[str, type[BaseModel]] = {
     "<cap>": Cap,
@@ -259,9 +262,18 @@ def _problems(error: ValidationError) -> list[str]:
         elif problem["type"] == "extra_forbidden":
             text = f"unknown key (known here: {', '.join(_known(place[:-1]))})"
         else:
-            text = f"got {came!r}, {problem['msg'].removeprefix('Value error, ')}"
+            text = f"got {came!r}, {problem['msg'].removeprefix('Value error, ')}{_hint(came, problem['type'])}"
         clauses.append(f"{'.'.join(keys) or 'manifest'}: {text}")
     return clauses
+
+
+def _hint(came: object, kind: str) -> str:
+    """What YAML may have made of what somebody wrote."""
+    if isinstance(came, bool) and kind == "string_type":
+        return " (YAML takes yes, no, on and off for truth: put quotes around them)"
+    if isinstance(came, str) and kind in {"float_type", "int_type"} and EXPONENT.fullmatch(came):
+        return " (YAML takes that for text: write it with a point and a sign, as 1.0e-9)"
+    return ""
 
 
 def _known(place: tuple[int | str, ...]) -> list[str]:

@@ -95,10 +95,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path, run: str | None = None) -> Checkpoint:
     """Checkpoint in a file, on the CPU; CheckpointError when there is none, or it is damaged or something else.
 
-    Nothing in the file is executed: it may hold tensors and plain values only.
+    `run` is the digest of the run that it has to be of. Nothing in the file is executed: it may hold tensors and plain
+    values only.
     """
     try:
         most_bytes = path.stat().st_size
@@ -121,6 +122,13 @@ def load(path: Path) -> Checkpoint:
     if checkpoint is None:
         raise CheckpointError(
             path, f"format {found}", f"format {FORMAT}", "use the release that wrote it, or train again"
+        )
+    if run is not None and checkpoint.run != run:
+        raise CheckpointError(
+            path,
+            f"a checkpoint of run {checkpoint.run[:8]}",
+            f"one of run {run[:8]}, as run.json beside it has it",
+            "restore the file, or train in a new folder",
         )
     return checkpoint
 
@@ -231,9 +239,9 @@ def selected(run: Path, selection: str) -> Path:
     return run / "checkpoints" / f"{selection}.pt"
 
 
-def orthogonal(path: Path, ours: Facts) -> tuple[Network, Facts]:
+def orthogonal(path: Path, run: str, ours: Facts) -> tuple[Network, Facts]:
     """Network of another run's checkpoint, frozen, and its facts; CheckpointError when our data cannot be its input."""
-    checkpoint = load(path)
+    checkpoint = load(path, run)
     refuse_unlike(path, checkpoint.facts, ours)
     frozen = network(path, checkpoint)
     frozen.requires_grad_(False)

@@ -160,7 +160,7 @@ def _of_run(
 ) -> Iterator[tuple[str, HeatMap]]:
     """Ids and one run's heat maps of the chosen items."""
     path = checkpoints.selected(run, said["settings"]["selection"])
-    checkpoint = checkpoints.load(path)
+    checkpoint = checkpoints.load(path, said["digest"])
     seen = checkpoint.facts
     checkpoints.refuse_unlike(path, seen, Facts(**data.facts()))
     network = checkpoints.network(path, checkpoint).to(device)

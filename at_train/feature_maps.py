@@ -8,14 +8,29 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from at_data.errors import ConfigError
 
 Maps = dict[str, Tensor]  # layer name -> batch channels height width, the axes of each layer its own
 
 
+class _Hook:
+    """A hook of one network; in copies of it, and in what is read back from a file, it does nothing."""
+
+    def __init__(self, call: Callable[..., None] | None = None) -> None:
+        self.call = call
+
+    def __call__(self, *seen: Any) -> None:
+        if self.call is not None:
+            self.call(*seen)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Hook, ()
+
+
 class Watched:
-    """The maps that modules returned in the last forward pass of a network, by name, until `end`.
+    """The maps that modules returned in the last forward pass of a network, by name, until `end` or nobody holds this.
 
     The pass must be a call of the network itself, since that is what marks the beginning of a batch; copies of it are
     not watched.
@@ -23,15 +38,21 @@ class Watched:
 
     def __init__(self, network: nn.Module, modules: dict[str, nn.Module]) -> None:
         self.maps: Maps = {}
-        watched = weakref.ref(network)  # a deep copy of the network takes the hooks along, and is not watched
+        us = weakref.ref(self)  # or the network would hold whoever watches it
+        watched = weakref.ref(network)  # a replica of the network takes the hooks along, and is not watched
 
         def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-            if module is watched():
-                self.maps = {}
+            if (watching := us()) is not None and module is watched():
+                watching.maps = {}
 
-        self._handles = [network.register_forward_pre_hook(begin)]
+        def maps() -> Maps:
+            watching = us()
+            return {} if watching is None else watching.maps
+
+        self._handles = [network.register_forward_pre_hook(_Hook(begin))]
         for name, module in modules.items():
-            self._handles.append(module.register_forward_hook(keep(name, module, lambda: self.maps)))
+            self._handles.append(module.register_forward_hook(_Hook(keep(name, module, maps))))
+        weakref.finalize(self, _remove, self._handles)
 
     def take(self) -> Maps:
         """The maps, which are forgotten here: each pass gives them once."""
@@ -40,9 +61,14 @@ class Watched:
 
     def end(self) -> None:
         """Remove every hook from the network and forget its maps."""
-        while self._handles:
-            self._handles.pop().remove()
+        _remove(self._handles)
         self.maps = {}
+
+
+def _remove(handles: list[RemovableHandle]) -> None:
+    """Take hooks off, and forget them."""
+    while handles:
+        handles.pop().remove()
 
 
 class _Complete(Exception):  # noqa: N818 (a signal, not an error)
@@ -70,7 +96,7 @@ def until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]:
 
 
 def keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    """Forward hook that puts the first output of this very module, not of a copy of it, into the maps.
+    """Forward hook that puts the first output of this very module, not of a replica of it, into the maps.
 
     It copies: an in-place operation after the module would otherwise change the map of the watched network, and not
     that of the frozen one, which has stopped. The copy is float32 at least, as the aggregations need it anyway.

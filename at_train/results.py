@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from at_data.errors import CheckpointError, ConfigError
+from at_train import run_folder
 
 METRICS = "metrics.jsonl"
 FACTS: dict[str, type | tuple[type, ...]] = {  # what a report needs of `run.json`
@@ -139,9 +140,14 @@ def load_run(folder: Path) -> Run:
     _checked(facts["settings"], SETTINGS, f"{path}, settings")
     _checked(facts["dataset"], DATASET, f"{path}, dataset")
     others = tuple(_checked(other, ORTHOGONAL, f"{path}, orthogonal") for other in facts["orthogonal"])
-    scores = _scores(folder, facts["digest"])
+    scores, found = _scores(folder, facts["digest"]), tuple(read(folder))
     known = {name: facts[name] for name in FACTS}
-    return Run(**{**known, "folder": folder, "orthogonal": others, "scores": scores, "results": tuple(read(folder))})
+    if facts["state"] == run_folder.RUNNING:  # as was written when it began
+        known |= {
+            "state": run_folder.state(folder, facts["state"]),
+            "epochs_run": max((result.epoch for result in found), default=0),
+        }
+    return Run(**{**known, "folder": folder, "orthogonal": others, "scores": scores, "results": found})
 
 
 def write_run(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from at_data.errors import ConfigError
+from at_data.errors import ConfigError, ShardError
 from at_train import checkpoints, config, environment, epochs, kept_vectors, results, run_folder, scores, strategies
 from at_train.batches import Data
 from at_train.config import Settings
@@ -94,6 +94,7 @@ def _carry_out(
         try:
             facts = _finish(training, facts, epochs.train(training, progress))
         except DivergedError as error:
+            _refuse_damaged(training.data)
             facts = _diverge(training, facts, error)
             progress.say(f"{out}: {_ended(facts)}")
         kept_vectors.remove(out)
@@ -174,7 +175,7 @@ def _finish(training: Training, facts: dict[str, Any], stopped: str) -> dict[str
     path = checkpoints.selected(training.out, training.settings.selection)
     if training.penalty:
         training.penalty.unwatch()
-    checkpoints.restore(path, checkpoints.load(path), training.network)
+    checkpoints.restore(path, checkpoints.load(path, training.digest), training.network)
     facts = {**facts, "best_epoch": training.best_epoch, "epochs_run": training.done, "stopped": stopped}
     for name, split in training.data.splits.items():
         if len(split):
@@ -182,6 +183,19 @@ def _finish(training: Training, facts: dict[str, Any], stopped: str) -> dict[str
     facts["state"] = "finished"
     results.write_run(training.out, facts)
     return facts
+
+
+def _refuse_damaged(data: Data) -> None:
+    """Nothing, or ShardError where it is the dataset that holds what is no number."""
+    for name, split in data.splits.items():
+        items = split.not_finite()
+        if items:
+            raise ShardError(
+                data.folder,
+                f"{len(items)} {name} items hold values that are not finite, {items[0]} is the first",
+                "numbers, as `at-prepare build` writes them",
+                "run `at-prepare verify` on it and build it again; the run can then be carried on",
+            )
 
 
 def _diverge(training: Training, facts: dict[str, Any], error: DivergedError) -> dict[str, Any]:

@@ -9,11 +9,31 @@ from typing import Any
 
 from at_data.errors import CheckpointError, ConfigError
 
+RUNNING, STOPPED = "running", "stopped"  # states of a run whose training has not ended, with and without a process
 DIVERGED = "diverged"  # the state of a run that a loss ended which was no finite number
 MEND = "train in a new folder with a lower learning_rate, or a beta nearer to zero"
 PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
 LOCK = ".lock"  # held by the process that trains in a folder
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
+
+
+def state(run: Path, said: str) -> str:
+    """State of a run of which `run.json` says this one: `running` is written at the beginning, whatever came after."""
+    return STOPPED if said == RUNNING and not _at_work(run) else said
+
+
+def _at_work(run: Path) -> bool:
+    """Whether a process trains in a folder, or may do so, where a file system has no locks."""
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        with (run / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -42,7 +62,7 @@ def read_finished(run: Path) -> dict[str, Any]:
     if facts["state"] != "finished":
         raise CheckpointError(
             run,
-            f"a run that is {facts['state']}",
+            f"a run that is {state(run, facts['state'])}",
             "a finished run",
             "let `at-train fit` with the same settings finish it",
         )
@@ -54,6 +74,12 @@ def claim(run: Path, digest: str, settings: dict[str, Any]) -> dict[str, Any] | 
 
     Raises ConfigError, with the folder untouched, when it holds another run or anything else.
     """
+    for folder in run.resolve().parents:
+        if (folder / "dataset.json").is_file():
+            came = f"lies in the dataset {folder}"
+            raise ConfigError(
+                run, came, "a folder outside: a finished dataset is never changed", "choose another --out"
+            )
     if (run / "run.json").is_file():
         facts = read(run)
         if facts["digest"] != digest:

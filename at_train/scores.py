@@ -11,6 +11,7 @@ from at_train.batches import Data, sequential_batches
 from at_train.checkpoints import Facts
 from at_train.loop import Evaluation
 from at_train.networks import Network
+from at_train.seen import seen
 
 
 def device_named(name: str) -> torch.device:
@@ -29,21 +30,21 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
 
     Its own is looked for where it was, then where it lay from the run; CheckpointError when other data lie there.
     Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
-    are scaled as the network's own were. Raises CheckpointError when it does not fit, ConfigError when the split is
-    absent.
+    are scaled as the network's own were, and `seen` counts its items that the network was trained on. Raises
+    CheckpointError when it does not fit, ConfigError when the split is absent.
     """
     facts = run_folder.read_finished(run)
     path = checkpoints.selected(run, facts["settings"]["selection"])
-    checkpoint = checkpoints.load(path)
-    seen = checkpoint.facts
-    data = Data.open_as(dataset or own_dataset(run, facts), seen.target, seen.classes, (seen.mean, seen.std))
+    checkpoint = checkpoints.load(path, facts["digest"])
+    ours = checkpoint.facts
+    data = Data.open_as(dataset or own_dataset(run, facts), ours.target, ours.classes, (ours.mean, ours.std))
     if dataset is None:
         refuse_other_data(run, data, facts)
-    checkpoints.refuse_unlike(path, seen, Facts(**data.facts()))
+    checkpoints.refuse_unlike(path, ours, Facts(**data.facts()))
     if split not in data.splits or not len(data.splits[split]):
         full = ", ".join(name for name, part in data.splits.items() if len(part))
         raise ConfigError(
-            data.folder, f"no {split} items with a known {seen.target}", f"one of: {full}", "choose another split"
+            data.folder, f"no {split} items with a known {ours.target}", f"one of: {full}", "choose another split"
         )
     network = checkpoints.network(path, checkpoint).to(device_named(device))
     with results.writing(run, "mend that and score the run again"):
@@ -78,14 +79,17 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
 
     Those of the run's own dataset lie in `scores/`, those of another in `scores/<dataset>/`.
     """
-    settings = facts["settings"]
+    settings, chosen = facts["settings"], data.splits[split]
     device = next(network.parameters()).device
-    batches = sequential_batches(data.splits[split], settings["batch_size"], device)
+    batches = sequential_batches(chosen, settings["batch_size"], device)
     result = loop.evaluate(network, batches, precision=settings["precision"], where=f"scoring {split}")
     header = data.header
     own = header.content == facts["dataset"]["content"]
     place = split if own else f"{header.name}-{header.digest[:8]}-{header.content[:8]}/{split}"
     content = summary(facts["digest"], data, split, result)
+    if not own:
+        items = {split: list(zip(chosen.ids, chosen.waveforms, strict=True))}
+        content |= {"seen": seen(run, facts, header.manifest["corpus"], items)[split]}
     named = ([data.classes[code] for code in codes.tolist()] for codes in (result.target, result.predicted))
     results.write_scores(run, place, content, zip(result.ids, *named, strict=True))
     return content

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from at_data.errors import CheckpointError, ConfigError
+from at_data.errors import ConfigError
 from at_train import checkpoints, feature_maps, run_folder
 from at_train.adversaries import Adversary
 from at_train.batches import Split
@@ -18,10 +18,9 @@ from at_train.feature_maps import Watched
 from at_train.kept_vectors import Comparison
 from at_train.losses import AntiTransfer
 from at_train.networks import Network
+from at_train.seen import Item, seen
 
 COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
-
-Item = tuple[str, str]  # id and waveform
 
 
 @dataclass(frozen=True)
@@ -36,42 +35,20 @@ class Orthogonal:
         """File with the weights it is scored by."""
         return checkpoints.selected(self.folder, self.facts["settings"]["selection"])
 
-    def seen(self, corpus: str, held_out: Mapping[str, Iterable[Item]]) -> dict[str, int]:
-        """Items of each split of another dataset that come from recordings this network was trained on.
-
-        A recording is known again by its id within one corpus, and by its waveform whatever it is called.
-        CheckpointError when the lists of what the network was trained on are gone.
-        """
-        same = self.facts["dataset"]["corpus"] == corpus
-        taught = {_recording(item) for item in self._lines("train_ids.txt")} if same else set()
-        heard = set(self._lines("train_waveforms.txt"))
-        return {
-            split: sum(_recording(item) in taught or waveform in heard for item, waveform in items)
-            for split, items in held_out.items()
-        }
-
     def entry(self, corpus: str, held_out: Mapping[str, Iterable[Item]]) -> dict[str, Any]:
         """What a run on another dataset with these held-out items remembers of it."""
         own = {name: self.facts[name] for name in ("name", "digest")}
-        return {**own, "target": self.facts["dataset"]["target"], "seen": self.seen(corpus, held_out)}
+        return {
+            **own,
+            "target": self.facts["dataset"]["target"],
+            "seen": seen(self.folder, self.facts, corpus, held_out),
+        }
 
     def is_beginning_of(self, settings: Settings) -> bool:
         """Whether this network never learnt and has the convolutions that a run with these settings begins with."""
         own = self.facts["settings"]
         drawn = ("network", "width", "seed")
         return not self.facts["epochs_run"] and all(own[name] == getattr(settings, name) for name in drawn)
-
-    def _lines(self, name: str) -> list[str]:
-        path = self.folder / name
-        try:
-            return path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(
-                path,
-                f"cannot be read ({error})",
-                "the list of what the orthogonal network was trained on",
-                "restore the file, or train the orthogonal run again in a new folder",
-            ) from error
 
 
 def orthogonals(settings: Settings) -> list[Orthogonal]:
@@ -95,7 +72,7 @@ def apply(
     Dice are thrown for what learns beside the network. ConfigError or CheckpointError when networks do not fit each
     other.
     """
-    loaded = [checkpoints.orthogonal(other.weights, facts) for other in others]
+    loaded = [checkpoints.orthogonal(other.weights, other.facts["digest"], facts) for other in others]
     if settings.strategy in {"init", "freeze", "dual"}:
         checkpoints.copy_convolutions(loaded[0][0], network)
     if settings.strategy == "freeze":
@@ -160,8 +137,3 @@ def _trial(network: Network, facts: Facts) -> Iterator[torch.Tensor]:
         network(item)
         yield item
     network.train(learning)
-
-
-def _recording(item: str) -> str:
-    """Recording that an item is a segment of."""
-    return item.rsplit("#", 1)[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from at_data.errors import CheckpointError, ConfigError
+from at_data.errors import ConfigError
 from at_train import arithmetic, checkpoints, config, loop, networks, results, strategies
 from at_train.adversaries import Adversary
 from at_train.aggregations import AGGREGATIONS
@@ -119,14 +119,7 @@ def resume(training: Training) -> None:
 
 def _restore(training: Training, last: Path) -> None:
     """Weights, optimiser and counts as this checkpoint has them; CheckpointError when it is not one of this run."""
-    checkpoint = checkpoints.load(last)
-    if checkpoint.run != training.digest:
-        raise CheckpointError(
-            last,
-            f"a checkpoint of run {checkpoint.run[:8]}",
-            f"one of run {training.digest[:8]}",
-            "restore the file, or train in a new folder",
-        )
+    checkpoint = checkpoints.load(last, training.digest)
     checkpoints.restore(last, checkpoint, training.network)
     if training.penalty:
         checkpoints.restore_penalty(last, checkpoint, training.penalty)

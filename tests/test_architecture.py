@@ -161,13 +161,13 @@ TRAIN = {
     "at_train.steps": {"at_train.batches", "at_train.kept_vectors", "at_train.loop"},
     "at_train.as_released": {"at_train.aggregations"},
     "at_train.metrics": set(),
-    "at_train.results": set(),
+    "at_train.results": {"at_train.run_folder"},
     "at_train.checkpoint_checks": set(),
     "at_train.checkpoints": {"at_train.checkpoint_checks", "at_train.networks"},
     "at_train.loop": {"at_train.arithmetic", "at_train.batches", "at_train.losses", "at_train.metrics"},
     "at_train.config": {"at_data.plain_yaml"},
     "at_train.environment": set(),
-    "at_train.run_folder": {"at_train.results", "at_train.config"},
+    "at_train.run_folder": set(),
     "at_train.strategies": {
         "at_train.adversaries",
         "at_train.batches",
@@ -178,7 +178,9 @@ TRAIN = {
         "at_train.losses",
         "at_train.networks",
         "at_train.run_folder",
+        "at_train.seen",
     },
+    "at_train.seen": set(),
     "at_train.scores": {
         "at_train.batches",
         "at_train.checkpoints",
@@ -188,6 +190,7 @@ TRAIN = {
         "at_train.networks",
         "at_train.results",
         "at_train.run_folder",
+        "at_train.seen",
     },
     "at_train.training": {
         "at_train.arithmetic",

@@ -107,14 +107,14 @@ def test_an_orthogonal_network_of_other_inputs_is_refused(tmp_path, net, change,
     path = tmp_path / "best.pt"
     checkpoints.save(path, checkpoint(net, facts=replace(FACTS, **change)))
     with pytest.raises(CheckpointError, match=message):
-        checkpoints.orthogonal(path, FACTS)
+        checkpoints.orthogonal(path, "r" * 64, FACTS)
 
 
 def test_an_orthogonal_network_may_know_other_classes_and_another_scaling(tmp_path):
     path = tmp_path / "best.pt"
     other = replace(FACTS, mean=3.0, std=2.0, target="speaker", classes=list(toy.SPEAKERS))
     checkpoints.save(path, checkpoint(network(classes=4), facts=other))
-    frozen, facts = checkpoints.orthogonal(path, FACTS)
+    frozen, facts = checkpoints.orthogonal(path, "r" * 64, FACTS)
     assert facts == other
     assert not frozen.training
     assert not any(weight.requires_grad for weight in frozen.parameters())

@@ -344,6 +344,30 @@ def test_hooks_are_gone_after_unwatch_and_after_each_frozen_pass():
     assert frozen(x).shape == (3, 3)
 
 
+def test_a_penalty_that_nobody_holds_leaves_no_hook():
+    model, x = plain(), batch()
+    penalty = AntiTransfer(plain(seed=1), ["6"]).watch(model)  # a linear layer, which has no feature map
+    with pytest.raises(ConfigError, match="layer 6: its output is shape"):
+        model(x)
+    penalty = AntiTransfer(plain(seed=1), ["3"]).watch(model)
+    model(x)
+    assert torch.isfinite(penalty(x))
+    del penalty
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_watched_network_can_be_saved_and_what_is_read_back_is_not_watched(tmp_path):
+    model, x = plain(), batch()
+    penalty = AntiTransfer(plain(seed=1), ["3"]).watch(model)
+    torch.save(model, tmp_path / "model.pt")
+    read = torch.load(tmp_path / "model.pt", weights_only=False)
+    model(x)
+    kept = penalty._watched.maps["3"]
+    read(x + 1)
+    assert penalty._watched.maps["3"] is kept
+    torch.testing.assert_close(read(x), model(x), rtol=0, atol=0)
+
+
 def test_watching_again_ends_the_earlier_watch():
     first, second, frozen, x = plain(), plain(seed=2), plain(seed=1), batch()
     penalty = AntiTransfer(frozen, ["3"]).watch(first).watch(second)

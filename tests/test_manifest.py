@@ -192,6 +192,12 @@ def test_a_missing_key_is_named(key: str) -> None:
         (("noise", "level_dbfs"), {"one": [1]}, r"level_dbfs\.one: unknown key \(known here: one_of\)"),
         (("noise", "level_dbfs"), -20, r"level_dbfs: got -20, expected an interval .* \{one_of.* or \{each_of"),
         (("seed",), 1.5, r"seed: got 1\.5, .*integer"),
+        (
+            ("keep",),
+            {"word": [True, False]},
+            r"got True, .*string \(YAML takes yes, no, on and off for truth: put quotes",
+        ),
+        (("stft", "hop_s"), "8e-3", r"got '8e-3', .*number \(YAML takes that for text: .* as 1\.0e-9"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_came_and_what_was_expected(

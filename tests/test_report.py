@@ -9,6 +9,7 @@ import json
 import re
 import struct
 import zlib
+from contextlib import nullcontext
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -17,7 +18,7 @@ import pytest
 from scipy import stats
 
 from at_data.errors import CheckpointError, ConfigError
-from at_train import results
+from at_train import results, run_folder
 from at_train.report import comparison_text, estimates, figures, formats, groups, report, tables
 from at_train.results import Result, load_run
 
@@ -426,13 +427,15 @@ def test_a_page_has_a_part_for_each_section_with_pictures_of_its_own(tmp_path):
 
 
 def test_unfinished_runs_are_named_and_left_out(tmp_path):
-    done, running = write_run(tmp_path, 0), write_run(tmp_path, 1, state="running")
-    page = report([done, running], tmp_path / "out").read_text()
-    assert "1 finished run in one comparison" in page
-    assert f"<li>{running.name}: running, 7 epochs</li>" in page
-    assert rows_of([done, running]) == rows_of([done])
-    text = comparison_text([load_run(done), load_run(running)])
-    assert f"not finished, left out:\n  {running.name} (running, 7 epochs)" in text
+    done, begun = write_run(tmp_path, 0), write_run(tmp_path, 1, state="running", epochs_run=0)
+    for state in ("stopped", "running"):
+        with run_folder.locked(begun) if state == "running" else nullcontext():
+            page = report([done, begun], tmp_path / "out").read_text()
+            text = comparison_text([load_run(done), load_run(begun)])
+        assert "1 finished run in one comparison" in page
+        assert f"<li>{begun.name}: {state}, 7 epochs</li>" in page
+        assert f"not finished, left out:\n  {begun.name} ({state}, 7 epochs)" in text
+    assert rows_of([done, begun]) == rows_of([done])
 
 
 def test_a_page_of_unfinished_runs_alone_says_so(tmp_path):

@@ -3,15 +3,18 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 import toy
 from toy_runs import Said, same, snapshot, weights
 
-from at_data.errors import CheckpointError, ConfigError
+from at_data import headers
+from at_data.errors import CheckpointError, ConfigError, ShardError
 from at_data.shards import open_dataset
 from at_train import checkpoints, config, results, run
 from at_train.batches import Data
@@ -197,6 +200,42 @@ def test_a_broken_validation_is_a_divergence(words, tmp_path):
     assert (facts["state"], facts["epochs_run"]) == ("diverged", 0)
     assert facts["diverged"] == {"epoch": 1, "message": facts["diverged"]["message"]}
     assert facts["diverged"]["message"].startswith("epoch 1, validation, step 1: task loss")
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_numbers_that_are_none_in_the_data_are_named_and_the_run_can_be_carried_on(words, tmp_path, split):
+    broken = tmp_path / "broken"
+    shutil.copytree(words, broken)
+    (shard,) = (entry for entry in open_dataset(words).header.shards if entry.split == split)
+    with h5py.File(broken / shard.file, "r+") as file:
+        item = file["id"][7].decode()
+        file["x"][7, 3, 2] = np.nan
+    message = rf"1 {split} items hold values that are not finite, {item} is the first.*at-prepare verify"
+    with pytest.raises(ShardError, match=message):
+        fit(broken, tmp_path / "r", toy.settings(), "cpu")
+    shutil.copy(words / shard.file, broken / shard.file)
+    assert fit(broken, tmp_path / "r", toy.settings(), "cpu")["state"] == "finished"
+
+
+def test_a_run_within_a_dataset_is_refused_and_the_dataset_untouched(words, tmp_path):
+    shutil.copytree(words, tmp_path / "d")
+    before = snapshot(tmp_path / "d")
+    for out in (tmp_path / "d" / "run", tmp_path / "d" / "shards" / "run"):
+        with pytest.raises(ConfigError, match=r"lies in the dataset .*a finished dataset is never changed"):
+            fit(words, out, toy.settings(), "cpu")
+    assert snapshot(tmp_path / "d") == before
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 24), ("test", 0)])
+def test_a_score_on_other_data_counts_what_the_network_was_trained_on(words, tmp_path, split, count):
+    fit(words, tmp_path / "r", toy.settings(epochs=1), "cpu")
+    other = tmp_path / "other"
+    shutil.copytree(words, other)
+    header = headers.read(other)
+    headers.write(other, header.model_copy(update={"content": "e" * 64}))
+    scores = score(tmp_path / "r", other, split)
+    assert scores["seen"] == count
+    assert "seen" not in score(tmp_path / "r", words, split)
 
 
 def test_a_network_learns_what_is_there_to_learn(tmp_path):

@@ -167,6 +167,15 @@ def test_an_orthogonal_run_that_no_longer_tells_what_it_saw_is_refused(words, sp
     assert not (tmp_path / "r").exists()
 
 
+def test_weights_of_another_run_in_the_folder_of_an_orthogonal_one_are_refused(words, speaker, plain, tmp_path):
+    shutil.copytree(speaker, tmp_path / "o")
+    shutil.copy(plain / "checkpoints" / "best.pt", tmp_path / "o" / "checkpoints")
+    ours, theirs = (json.loads((run / "run.json").read_text())["digest"][:8] for run in (plain, speaker))
+    with pytest.raises(CheckpointError, match=rf"best\.pt: a checkpoint of run {ours}; expected one of run {theirs}"):
+        fit(words, tmp_path / "r", toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")]), "cpu")
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize("strategy", ["anti", "dual"])
 def test_maps_that_do_not_fit_are_refused_and_nothing_is_written(words, speakers, anti, tmp_path, strategy):
     fit(speakers, tmp_path / "o", toy.settings(epochs=1, width=2 * toy.WIDTH), "cpu")
@@ -195,7 +204,7 @@ def test_an_orthogonal_run_that_does_not_fit_is_refused_and_nothing_is_written(w
         fit(toy.dataset(tmp_path / "d", manifest=manifest), folder, toy.settings(epochs=1), "cpu")
     elif what == "width":
         folder, width = speaker, 2 * toy.WIDTH
-    said = {"absent": "no run.json", "empty": "no run.json", "running": "a run that is running", "stft": "window hann"}
+    said = {"absent": "no run.json", "empty": "no run.json", "running": "a run that is stopped", "stft": "window hann"}
     settings = toy.settings(strategy="init", orthogonal=[str(folder)], width=width)
     with pytest.raises(CheckpointError, match=said.get(what, "--width")):
         fit(words, tmp_path / "r", settings, "cpu")

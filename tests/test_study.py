@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 import toy
 import yaml
 from toy_runs import same, weights
@@ -334,6 +335,16 @@ def test_a_failing_run_does_not_end_the_study_and_is_retried_on_request(data, tm
     assert study.run(again, devices=["cpu"]).blocked
     assert study.run(study.plan(parse(SMALL), data, tmp_path), devices=["cpu"], retry=True).complete
     assert not list((tmp_path / "failed").iterdir())
+
+
+@pytest.mark.parametrize("device", ["cuda", "99", "mps"])
+def test_a_device_that_is_not_there_is_told_before_any_run_can_fail(data, tmp_path, device):
+    if (device == "mps" and torch.backends.mps.is_available()) or (device == "cuda" and torch.cuda.is_available()):
+        pytest.skip("that device is here")
+    made = study.plan(parse(SMALL), data, tmp_path)
+    with pytest.raises(ConfigError, match=r"device: '(cuda|mps)' is not there|card 99"):
+        study.run(made, devices=["cpu", device])
+    assert set(study.plan(parse(SMALL), data, tmp_path).states().values()) <= {"missing", "blocked"}
 
 
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(data, tmp_path):

@@ -15,6 +15,8 @@ from at_data.headers import Header
 from at_data.shards import UNKNOWN, Dataset, SplitReader, open_dataset
 from at_train.batches.orders import LABELS, order
 
+ITEMS_AT_ONCE = 256  # looked at together
+
 
 @dataclass(frozen=True)
 class Split:
@@ -49,6 +51,15 @@ class Split:
     def knowing(self, attribute: str) -> "Split":
         """The same items, whose batches also tell this attribute."""
         return replace(self, nuisances={**self.nuisances, attribute: self.reader.codes(attribute)[self.rows]})
+
+    def not_finite(self) -> list[str]:
+        """Ids of items with a value that is no finite number, as no finished dataset has any."""
+        found = []
+        for start in range(0, len(self), ITEMS_AT_ONCE):
+            rows = self.rows[start : start + ITEMS_AT_ONCE]
+            fine = np.isfinite(self.reader.read(rows)).all(axis=(1, 2))
+            found += [self.ids[start + place] for place in np.flatnonzero(~fine).tolist()]
+        return found
 
     @cached_property
     def ids(self) -> list[str]:

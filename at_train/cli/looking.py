@@ -38,6 +38,9 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
     from at_train import run as runs  # noqa: PLC0415 - torch, which --help does not need
 
     scores = runs.score(run, dataset, split, device)
+    if scores.get("seen"):
+        warning = f"the network was trained on {scores['seen']} of these {scores['items']} items: they test nothing"
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
         click.echo(json.dumps(scores, indent=1, ensure_ascii=False))
         return

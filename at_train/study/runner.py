@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from at_data.errors import ConfigError
+from at_train.scores import device_named
 from at_train.study import locks, plans
 from at_train.study.plans import Plan, Run
 from at_train.study.worker import LOST, Order, work, write_failure
@@ -192,7 +193,8 @@ def run(
     `jobs` processes train one run each, as many as `devices` if not said. A device is the number of a graphics card,
     or what `at-train fit --device` takes; jobs take them in turn. Rank `rank` of `world` takes every world-th run, and
     orthogonal networks of other ranks where its own runs wait for them and nobody is at them. Runs that failed before
-    are trained again if `retry`. ConfigError for numbers that make no sense. KeyboardInterrupt ends the workers; the
+    are trained again if `retry`. ConfigError for numbers that make no sense, and for devices that are not there, before
+    anything is trained. KeyboardInterrupt ends the workers; the
     same call carries on.
     """
     jobs = jobs or max(1, len(devices))
@@ -200,7 +202,7 @@ def run(
         came = f"got rank {rank} of {world}, {jobs} jobs"
         raise ConfigError("study", came, "ranks from 0 to world - 1, one job or more", "correct the numbers")
     for device in devices:
-        _placed(device)
+        _refuse_absent(*_placed(device))
     plans.write(plan)
     mine = share(plan, rank, world)
     runner = _Runner(plan, jobs, devices, retry, cache_orthogonal, mine, _needed(plan, mine), progress or Silent())
@@ -238,6 +240,14 @@ def _outcome(runner: _Runner) -> Outcome:
             if ended[name] == "blocked"
         },
     )
+
+
+def _refuse_absent(device: str, card: str | None) -> None:
+    """Nothing, or ConfigError where this machine lacks the device."""
+    device_named(device)
+    cards = torch.cuda.device_count()
+    if card is not None and card.isdecimal() and "CUDA_VISIBLE_DEVICES" not in os.environ and int(card) >= cards:
+        raise ConfigError("device", f"card {card}, of {cards}", "a card that is there", "count from 0")
 
 
 def _placed(device: str) -> tuple[str, str | None]:

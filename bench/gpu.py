@@ -1,10 +1,16 @@
 """What training costs on a GPU, in one short table: shares and ratios, each against something of the same run.
 
-    python bench/gpu.py                            on a GPU, from the root of a checkout; nothing need be installed
+    python bench/gpu.py                            on a GPU, from the root of a checkout
+    python bench/gpu.py --parts nbd                some parts alone, in this order
     python bench/gpu.py --device cpu --quick       that it runs at all; its figures mean nothing
 
-Parts are left out, and named, where a library is missing that they need: h5py for those that read a dataset,
-tensorboard for those that train a whole run.
+Needs torch, numpy, scipy and pydantic, and no installation of the project; parts that read a dataset are left out, and
+named, without h5py, those that train a whole run without tensorboard. A part that fails is named too, with its
+traceback on stderr, the others are measured all the same, and the exit code is 1.
+
+n: whether steps that are captured, kept or held give the numbers of plain ones. a: share of the card's matrix rate.
+b: the paper's batch size. c: anti-transfer. d: waiting for items. e: what stops the device. f: accuracy in bfloat16.
+p: which kernels a step spends its time in. Not among those measured unasked: x, torch.compile, which no run uses.
 """
 
 import argparse
@@ -15,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,6 +35,7 @@ MISSING = [name for name in ("h5py", "tensorboard") if importlib.util.find_spec(
 if "h5py" in MISSING:
     sys.modules["h5py"] = types.ModuleType("h5py")  # modules that read shards can then be imported, and not used
 
+import gpu_checks  # noqa: E402
 import gpu_data  # noqa: E402
 import gpu_runs  # noqa: E402
 import gpu_steps  # noqa: E402
@@ -36,6 +44,8 @@ from gpu_steps import Work  # noqa: E402
 LAYERS = ("conv5", "conv13")
 WANTED = {"conv5": 1.15, "conv13": 1.35}
 CONFIDENCE = 0.95
+LEARNT = 0.5  # least accuracy that says a network has learnt something
+KERNELS = 12  # named by part p
 
 Row = tuple[str, str, str]  # what, measured, wanted
 
@@ -45,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny networks, few items: that it runs")
-    parser.add_argument("--parts", default="abcdef", help="letters of the parts to measure")
+    parser.add_argument("--parts", default="nabcdefp", help="letters of the parts to measure, in this order")
     parser.add_argument("--seeds", type=int, default=5, help="of the accuracies, 2 to 10")
     parser.add_argument("--work", type=Path, help="folder for datasets and runs; a temporary one if not given")
     arguments = parser.parse_args()
@@ -55,19 +65,39 @@ def main() -> None:
     large, small = works(device, quick=quick)
     with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
         parts: dict[str, Callable[[], Iterator[Row]]] = {
+            "n": partial(same_numbers, small, Path(folder)),
             "a": partial(matrix_share, large, 256 if quick else 8192),
             "b": partial(small_batches, small),
             "c": partial(anti_transfer, *([small] if quick else [small, large])),
-            "d": partial(input_stall, large, Path(folder), quick=quick),
+            "d": partial(input_stall, [small, large], Path(folder), quick=quick),
             "e": partial(epochs, large, Path(folder), quick=quick),
             "f": partial(accuracies, device, arguments.seeds, quick=quick),
+            "p": partial(kernels, large),
+            "x": partial(compiled, large),
         }
+        unknown = set(arguments.parts) - parts.keys()
+        if unknown:
+            parser.error(f"no part {', '.join(sorted(unknown))}, there are {', '.join(parts)}")
         print("| part | what | measured | wanted |\n|---|---|---|---|")
-        for letter in arguments.parts:
-            began = time.perf_counter()
-            for what, measured, wanted in parts[letter]():
-                print(f"| {letter} | {what} | {measured} | {wanted} |", flush=True)
-            print(f"{letter}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        failed = [letter for letter in arguments.parts if not measured(letter, parts[letter])]
+    if failed:
+        sys.exit(f"parts that failed: {', '.join(failed)}")
+
+
+def measured(letter: str, part: Callable[[], Iterator[Row]]) -> bool:
+    """Whether a part could be measured; its rows are printed as they come."""
+    began = time.perf_counter()
+    try:
+        for what, found, wanted in part():
+            print(f"| {letter} | {what} | {found} | {wanted} |", flush=True)
+    except Exception as error:  # noqa: BLE001 - one part's failure is no reason to waste the machine
+        traceback.print_exc()
+        print(f"| {letter} | failed | {type(error).__name__}, see stderr | |", flush=True)
+        return False
+    finally:
+        gpu_steps.let_go()
+        print(f"{letter}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    return True
 
 
 def heading(device: torch.device) -> str:
@@ -84,25 +114,50 @@ def works(device: torch.device, *, quick: bool) -> tuple[Work, Work]:
     return Work(1.0, (126, 129), 256, device, 20), Work(1.0, (126, 129), 13, device, 50)
 
 
+def same_numbers(work: Work, folder: Path) -> Iterator[Row]:
+    """How far ways that should give the same numbers are apart."""
+    for precision in ("float32", "bfloat16"):
+        for layer in (None, "conv5"):
+            what = f"task losses of captured steps, {precision}, {layer or 'plain'}: furthest from eager ones"
+            yield what, gpu_checks.captured_from_plain(work, precision, layer), f"<= {gpu_checks.MOST[precision]:g}"
+    what = "anti-transfer losses from kept vectors, float32: furthest from live ones"
+    yield what, gpu_checks.kept_from_live(work, "conv5"), f"<= {gpu_checks.MOST['float32']:g}"
+    if "h5py" in MISSING:
+        yield "batches held by the device and read from disk", "left out: no h5py", "equal"
+        return
+    data = gpu_data.on_disk(folder / "numbers", work.shape, {"train": 3 * work.batch_size + 1})
+    yield "batches held by the device and read from disk", gpu_checks.batches_by_every_way(work, data), "equal"
+
+
 def matrix_share(work: Work, size: int) -> Iterator[Row]:
     """Share of the matrix rate of a large product that a training step reaches, by kinds of step."""
     operations = gpu_steps.flops(work)
-    rate = gpu_steps.matrix_rate(work.device, size)
-    yield f"bfloat16 product {size} x {size}", f"{rate / 1e12:.1f} TFLOP/s", ""
+    before = gpu_steps.matrix_rate(work.device, size)
+    taken = gpu_steps.seconds(
+        work, gpu_steps.as_run(work, "bfloat16"), gpu_steps.as_run(work, "bfloat16", captured=False)
+    )
+    after = gpu_steps.matrix_rate(work.device, size)
+    rate = statistics.mean((before, after))
+    rates = f"{before / 1e12:.1f} TFLOP/s, after the steps {after / 1e12:.1f}"
+    yield f"bfloat16 product {size} x {size}, before the steps", rates, ""
     yield "products and convolutions of a step", f"{operations / 1e12:.3f} TFLOP at batch {work.batch_size}", ""
-    kinds = {
-        "as a run does it": partial(gpu_steps.as_run, work, "bfloat16"),
-        "not captured": partial(gpu_steps.as_run, work, "bfloat16", captured=False),
-    }
-    if work.device.type == "cuda":  # minutes on a CPU
-        kinds["captured and torch.compile, which no run does"] = partial(
-            gpu_steps.as_run, work, "bfloat16", compiled=True
-        )
-    for kind, make in kinds.items():
-        (taken,) = gpu_steps.seconds(work, make())
-        share = operations / taken / rate
-        wanted = ">= 50 %" if kind == "as a run does it" else ""
-        yield f"bfloat16 step, {kind}", f"{share:.1%} of that rate ({1000 * taken:.2f} ms)", wanted
+    for kind, each, wanted in zip(("as a run does it", "not captured"), taken, (">= 50 %", ""), strict=True):
+        share = operations / each / rate
+        yield f"bfloat16 step, {kind}", f"{share:.1%} of their mean ({1000 * each:.2f} ms)", wanted
+
+
+def compiled(work: Work) -> Iterator[Row]:
+    """A step of a network that torch has compiled, beside that of a run."""
+    plain, ours = gpu_steps.seconds(
+        work, gpu_steps.as_run(work, "bfloat16"), gpu_steps.as_run(work, "bfloat16", compiled=True)
+    )
+    yield "bfloat16 step, captured and torch.compile, to that of a run", f"{ours / plain:.2f}", ""
+
+
+def kernels(work: Work) -> Iterator[Row]:
+    """Kernels that a step spends its time in, by their share of it."""
+    for name, share in gpu_steps.kernels(work)[:KERNELS]:
+        yield f"kernel {name.replace('|', '/')[:90]}", f"{share:.1%} of a bfloat16 step", ""
 
 
 def small_batches(work: Work) -> Iterator[Row]:
@@ -112,6 +167,9 @@ def small_batches(work: Work) -> Iterator[Row]:
         "float32, as a run does it": gpu_steps.as_run(work, "float32"),
         "bfloat16, eager": gpu_steps.as_run(work, "bfloat16", captured=False),
         "bfloat16, as a run does it": gpu_steps.as_run(work, "bfloat16"),
+        "float32, as a run does it but for weights as torch lays them out": gpu_steps.as_run(
+            work, "float32", layout=torch.contiguous_format
+        ),
     }
     base, exact, *others = gpu_steps.seconds(work, gpu_steps.as_torch_comes(work), *kinds.values())
     yield f"batch {work.batch_size}, eager float32 as torch comes (TF32)", f"{1000 * base:.2f} ms a step", ""
@@ -137,24 +195,30 @@ def anti_transfer(*works: Work) -> Iterator[Row]:
 
 
 def memory(work: Work, kinds: list[Callable[[], gpu_steps.Step]], layer: str) -> str:
-    """Peaks of plain, live and kept, and what equation 4 gives."""
-    peaks = [gpu_steps.peak_bytes(work, make) for make in kinds]
+    """Peaks of plain, live and kept, what equation 4 gives, and what torch had set aside, graphs among it."""
+    found = [gpu_steps.peak_bytes(work, make) for make in kinds]
+    peaks = [peak and peak[0] for peak in found]
+    reserved = "set aside " + ", ".join(f"{peak[1] / 1e6:.0f}" for peak in found if peak)
     predicted = f"equation 4 {gpu_steps.equation_4(work, layer) / 1e6:.0f}"
     if None in peaks:
         return f"not told here; {predicted}"
     plain, live, kept = (peak or 0 for peak in peaks)
     more = f"anti {(live - plain) / 1e6:+.0f}, kept {(kept - plain) / 1e6:+.0f}"
-    return f"plain {plain / 1e6:.0f}, {more}; {predicted}; {live / plain:.2f} and {kept / plain:.2f} times"
+    return f"plain {plain / 1e6:.0f}, {more}; {predicted}; {live / plain:.2f} and {kept / plain:.2f} times; {reserved}"
 
 
-def input_stall(work: Work, folder: Path, *, quick: bool) -> Iterator[Row]:
-    """Share of an epoch in which the device waits for items."""
+def input_stall(works: list[Work], folder: Path, *, quick: bool) -> Iterator[Row]:
+    """Share of an epoch in which the device waits for items, which the system has in memory."""
     if "h5py" in MISSING:
         yield "input stall", "left out: no h5py", "< 2 %"
         return
-    data = gpu_data.on_disk(folder / "stall", work.shape, {"train": work.batch_size * (5 if quick else 100)})
-    for way, share in gpu_runs.stalls(work, data):
-        yield f"input stall, batch {work.batch_size}, bfloat16, {way}", f"{share:.1%}", "< 2 %"
+    for work in works:
+        steps = 5 if quick else 100
+        data = gpu_data.on_disk(folder / f"stall {work.batch_size}", work.shape, {"train": work.batch_size * steps})
+        for way, shares in gpu_runs.stalls(work, data):
+            single = ", ".join(f"{share:.1%}" for share in shares)
+            what = f"input stall, batch {work.batch_size}, bfloat16, {way}, median of epochs"
+            yield what, f"{statistics.median(shares):.1%} ({single})", "< 2 %"
 
 
 def epochs(work: Work, folder: Path, *, quick: bool) -> Iterator[Row]:
@@ -173,6 +237,7 @@ def epochs(work: Work, folder: Path, *, quick: bool) -> Iterator[Row]:
     )
     yield "of it the validation pass, one item in ten", f"{found.valid_s / found.epoch_s:.1%}", ""
     yield "of it what neither trains nor validates: checkpoint, log, waiting", f"{found.share:.1%}", "< 3 %"
+    yield "a checkpoint written and forced to this disk, by itself", f"{found.written_bytes_s / 1e6:.0f} MB/s", ""
 
 
 def accuracies(device: torch.device, seeds: int, *, quick: bool) -> Iterator[Row]:
@@ -188,7 +253,8 @@ def accuracies(device: torch.device, seeds: int, *, quick: bool) -> Iterator[Row
         "",
     )
     yield "bfloat16", f"{statistics.mean(rough):.1%} (sd {statistics.stdev(rough):.1%})", ""
-    yield "difference, points (95 % interval)", f"{100 * mean:+.2f} +- {100 * half:.2f}", "0 within it"
+    nothing = "" if quick or statistics.mean(exact) >= LEARNT else "; says nothing, as nothing was learnt"
+    yield "difference, points (95 % interval)", f"{100 * mean:+.2f} +- {100 * half:.2f}{nothing}", "0 within it"
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from at_train.batches import Batch
 from at_train.kept_vectors import Comparison, KeptVectors
 from at_train.losses import AntiTransfer
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
-from at_train.steps import Captured, Graphs
+from at_train.steps import WARM_UP, Captured, Graphs
 
 CLASSES = 10
 TURNS = 3
+PRODUCTS = 100  # timed together
 
 Step = Callable[[Batch], torch.Tensor]
 
@@ -36,20 +37,26 @@ class Work:
 
     def network(self) -> networks.Network:
         """The paper's network, as training lays it out."""
+        return self.laid_out(torch.channels_last)
+
+    def laid_out(self, layout: torch.memory_format) -> networks.Network:
+        """The same, its weights in this layout; drawn where it will be, as 134 million numbers take a CPU seconds."""
         torch.manual_seed(1)
-        built = networks.build("vgg16", CLASSES, self.shape, self.width)
-        return built.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        with torch.device(self.device):
+            built = networks.build("vgg16", CLASSES, self.shape, self.width)
+        return built.to(memory_format=layout)  # type: ignore[call-overload, no-any-return]
 
     def batch(self) -> Batch:
-        """Random items."""
-        values = torch.randn(self.batch_size, 1, *self.shape, device=self.device)
+        """Random items, the same each time."""
+        dice = torch.Generator(self.device).manual_seed(4)
+        values = torch.randn(self.batch_size, 1, *self.shape, device=self.device, generator=dice)
         codes = torch.arange(self.batch_size, device=self.device) % CLASSES
         return Batch(values, codes, {}, [str(item) for item in range(self.batch_size)])
 
 
 def as_torch_comes(work: Work) -> Step:
-    """A plain float32 step with torch's own defaults, TF32 convolutions and an unfused Adam among them."""
-    network = work.network()
+    """A plain float32 step with torch's own defaults: TF32 convolutions, an unfused Adam, weights as they are drawn."""
+    network = work.laid_out(torch.contiguous_format)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-5)
 
     def step(batch: Batch) -> torch.Tensor:
@@ -70,16 +77,22 @@ def as_run(
     cached: bool = False,
     captured: bool = True,
     compiled: bool = False,
+    layout: torch.memory_format = torch.channels_last,
 ) -> Step:
     """A step as a run does it: captured on a GPU, plain or with anti-transfer at a layer."""
-    network = work.network()
+    network = work.laid_out(layout)
     comparison = _comparison(work, network, precision, layer, cached=cached) if layer else None
     optimiser = arithmetic.adam(network.parameters(), 1e-5, work.device)
     trained = torch.compile(network, dynamic=False) if compiled else network
     learn = functools.partial(loop.learn, trained, optimiser, comparison, precision)
     if work.device.type != "cuda" or not captured:
         return learn
-    return Captured(learn, work.batch_size, Graphs(work.device), comparison, say=print)
+    return Captured(learn, work.batch_size, Graphs(work.device), comparison, say=_refuse)
+
+
+def _refuse(text: str) -> None:
+    """RuntimeError: figures of steps that are not captured would be taken for those of captured ones."""
+    raise RuntimeError(text)
 
 
 def _comparison(work: Work, network: networks.Network, precision: str, layer: str, *, cached: bool) -> Comparison:
@@ -123,19 +136,47 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def peak_bytes(work: Work, make: Callable[[], Step]) -> int | None:
-    """Most memory that a few steps had allocated at once; None on a device that does not tell."""
+def let_go() -> None:
+    """Nothing, when memory of a GPU that nobody holds any more is free."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def peak_bytes(work: Work, make: Callable[[], Step]) -> tuple[int, int] | None:
+    """Most memory that a few steps, captured ones among them, had allocated at once, and what was set aside for them.
+
+    None on a device that does not tell.
+    """
     if work.device.type != "cuda":
         return None
-    gc.collect()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated(work.device)
+    let_go()
+    before = torch.cuda.memory_allocated(work.device), torch.cuda.memory_reserved(work.device)
     torch.cuda.reset_peak_memory_stats(work.device)
     step, batch = make(), work.batch()
-    for _ in range(3):
+    for _ in range(WARM_UP + 2):
         step(batch)
     wait(work.device)
-    return torch.cuda.max_memory_allocated(work.device) - before
+    allocated, reserved = torch.cuda.max_memory_allocated(work.device), torch.cuda.max_memory_reserved(work.device)
+    return allocated - before[0], reserved - before[1]
+
+
+def kernels(work: Work) -> list[tuple[str, float]]:
+    """Kernels of one step that is not captured, and their shares of its time on the device, largest first."""
+    step, batch = as_run(work, "bfloat16", captured=False), work.batch()
+    for _ in range(WARM_UP):
+        step(batch)
+    wait(work.device)
+    cuda = work.device.type == "cuda"
+    kind = torch.profiler.ProfilerActivity.CUDA if cuda else torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[kind]) as found:
+        step(batch)
+        wait(work.device)
+    taken = {
+        event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in found.key_averages()
+    }
+    whole = sum(taken.values())
+    return sorted(((name, each / whole) for name, each in taken.items()), key=lambda pair: -pair[1])
 
 
 def equation_4(work: Work, layer: str) -> int:
@@ -154,13 +195,15 @@ def flops(work: Work) -> int:
 
 
 def matrix_rate(device: torch.device, size: int) -> float:
-    """Operations a second of a large square product in bfloat16."""
+    """Operations a second of a large square product in bfloat16: the median of lots that take as long as some steps."""
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    wait(device)
-    began = time.perf_counter()
-    for _ in range(10):
-        a @ b
-    wait(device)
-    return 10 * 2 * size**3 / (time.perf_counter() - began)
+    count = PRODUCTS if device.type == "cuda" else 3
+    taken = []
+    for _ in range(1 + TURNS):  # the first to warm up
+        wait(device)
+        began = time.perf_counter()
+        for _ in range(count):
+            a @ b
+        wait(device)
+        taken.append(time.perf_counter() - began)
+    return count * 2 * size**3 / statistics.median(taken[1:])

@@ -195,7 +195,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         (
             ("keep",),
             {"word": [True, False]},
-            r"got True, .*string \(YAML takes yes, no, on and off for truth: put quotes",
+            r"got True, .*string \(YAML takes yes, no, on and off for truth",
         ),
         (("stft", "hop_s"), "8e-3", r"got '8e-3', .*number \(YAML takes that for text: .* as 1\.0e-9"),
     ],

@@ -36,6 +36,10 @@ class AtError(Exception):
         self.todo = _shown(todo)
         super().__init__(self.where, self.came, self.expected, self.todo)
 
+    def within(self, place: str) -> "AtError":
+        """The same problem of a key that stands within another."""
+        return type(self)(f"{place}.{self.where}", self.came, self.expected, self.todo)
+
     def __str__(self) -> str:
         return f"{self.where}: {self.came}; expected {self.expected}; {self.todo}"
 

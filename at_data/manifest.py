@@ -1,5 +1,6 @@
 """A YAML file -> a checked, frozen Manifest, and its digest."""
 
+import difflib
 import hashlib
 import json
 import os
@@ -172,11 +173,12 @@ def load(name: str | Path) -> Manifest:
     if not path.is_file():
         known = shipped()
         if str(name) not in known:
+            near = difflib.get_close_matches(str(name), known, n=NEAR)
             raise ManifestError(
                 name,
                 "no such file and no shipped manifest of that name",
-                f"a YAML file or one of: {', '.join(known)}",
-                "see `at-prepare list`",
+                f"a YAML file, or a name of `at-prepare list`{', as' if near else ''} {', '.join(near)}".rstrip(),
+                "correct the path or the name",
             )
         path = known[str(name)]
     try:
@@ -225,6 +227,7 @@ def parse(raw: dict[str, Any], where: str, folder: Path | None = None) -> Manife
         ) from error
 
 
+NEAR = 5  # names that may have been meant
 EXPONENT = re.compile(r"[+-]?[0-9.]+[eE][+-]?[0-9]+")
 
 # mappings that a choice may fall on, by the tag that errors name them with
@@ -259,11 +262,13 @@ def _problems(error: ValidationError) -> list[str]:
             keys, missing, came = [*keys, key], key not in came, came.get(key)
         if missing:
             text = "key is missing"
+        elif not keys:  # of all keys together: what came is the whole manifest
+            text = problem["msg"].removeprefix("Value error, ")
         elif problem["type"] == "extra_forbidden":
             text = f"unknown key (known here: {', '.join(_known(place[:-1]))})"
         else:
             text = f"got {came!r}, {problem['msg'].removeprefix('Value error, ')}{_hint(came, problem['type'])}"
-        clauses.append(f"{'.'.join(keys) or 'manifest'}: {text}")
+        clauses.append(f"{'.'.join(keys)}: {text}" if keys else text)
     return clauses
 
 

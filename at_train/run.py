@@ -81,7 +81,10 @@ def _carry_out(
         if begun and begun["state"] in ENDED:
             progress.say(f"{out}: another process was here: {_ended(begun)}")
             return begun
+        known = results.read(out)
         resume(training)
+        if known and not training.done:
+            progress.say(f"warning: {out}: there is no checkpoint to go on from, so training begins again")
         _lay_out(training, facts)
         for warning in warnings(training, facts["orthogonal"], others):
             progress.say(f"warning: {warning}")

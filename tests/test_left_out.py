@@ -220,3 +220,13 @@ def test_what_no_half_can_hold_ends_the_build_with_the_item_and_float32_takes_it
         build(manifest.parse(settings, "here"), corpus, tmp_path / "out")
     settings["store"]["dtype"] = "float32"
     assert not verify(build(manifest.parse(settings, "here"), corpus, tmp_path / "out").folder)
+
+
+def test_what_is_wrong_with_the_split_of_another_dataset_is_told_as_its_key(
+    digits: Path, settings: dict[str, Any]
+) -> None:
+    inner = {"by": "speaker", "method": "balanced", "train": 0.98, "valid": 0.01, "test": 0.01}
+    drawn = {"split": inner, "target": "speaker", "part": "train", "bias": "none"}
+    settings |= {"target": "word", "subset": drawn}
+    with pytest.raises(ManifestError, match=r"^subset\.split\.by: 'speaker' is both the target and kept whole"):
+        plan(manifest.parse(settings, "here"), digits)

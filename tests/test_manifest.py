@@ -213,9 +213,19 @@ def test_a_wrong_key_is_named_with_what_came_and_what_was_expected(
     assert str(caught.value).startswith("here.yaml: ")
 
 
-def test_an_unknown_name_lists_the_shipped_ones() -> None:
-    with pytest.raises(ManifestError, match="synth_speaker"):
-        manifest.load("gsc_wrods")
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(ManifestError, match=r"a name of `at-prepare list`, as .*gsc_words_clean"):
+        manifest.load("gsc_wrods_clean")
+    with pytest.raises(ManifestError, match=r"a name of `at-prepare list`; correct the path"):
+        manifest.load("zzz/zzz.yaml")
+
+
+def test_what_is_wrong_with_all_keys_together_does_not_repeat_them_all() -> None:
+    raw = plain()
+    with pytest.raises(ManifestError) as caught:
+        manifest.parse(raw | {"nuisances": [raw["target"]]}, "here.yaml")
+    expected = f"here.yaml: nuisances: got the target '{raw['target']}', expected other attributes; expected every key"
+    assert str(caught.value).startswith(expected)
 
 
 def test_shipped_manifests_stay_the_datasets_they_were() -> None:

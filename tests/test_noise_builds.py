@@ -214,3 +214,11 @@ def test_speech_without_the_class_of_the_dataset_it_is_a_part_of_is_quarantined(
         ("40", "unlabelled", "no mood"),
     ]
     assert not {"3", "40"} & {recording.attributes["speech"] for recording in made.recordings}
+
+
+def test_what_is_wrong_with_the_noise_is_told_as_a_key_of_it(
+    digits: Path, noises: Path, settings: dict[str, Any]
+) -> None:
+    settings["noise"] = NOISE | {"keep": {"noise_type": ["Sirens"]}}
+    with pytest.raises(ManifestError, match=r"^noise\.keep\.noise_type: no recording has Sirens"):
+        plan(manifest.parse(settings, "here"), digits, noises)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import toy
-from toy_runs import kill, same, weights
+from toy_runs import Said, kill, same, weights
 
 from at_data.errors import CheckpointError, ConfigError
 from at_train import checkpoints, results, run
@@ -151,3 +151,12 @@ def test_a_folder_whose_first_start_was_refused_by_a_lock_is_still_new(words, tm
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / ".lock").touch()
     assert fit(words, tmp_path / "r", toy.settings(epochs=1), "cpu")["state"] == "finished"
+
+
+def test_a_run_whose_last_checkpoint_is_gone_begins_again_and_says_so(words, plain, tmp_path):
+    kill(words, tmp_path / "r", 8)
+    (tmp_path / "r" / "checkpoints" / "last.pt").unlink()
+    said = Said()
+    fit(words, tmp_path / "r", toy.settings(epochs=3), "cpu", said)
+    assert f"warning: {tmp_path / 'r'}: there is no checkpoint to go on from, so training begins again" in said.texts
+    assert same(weights(tmp_path / "r"), weights(plain))

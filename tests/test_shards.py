@@ -126,6 +126,13 @@ def test_every_item_names_the_waveform_it_was_cut_from(dataset: Path) -> None:
         assert dict(zip(reader.ids, reader.waveforms, strict=True)).items() <= table.items()
 
 
+def test_a_shard_that_is_gone_is_one_clear_error(copy: Path) -> None:
+    (copy / "shards/train-00000-of-00005.h5").unlink()
+    reader = shards.open_dataset(copy).split("train")
+    with pytest.raises(ShardError, match=r"train-00000-of-00005\.h5: no such file; expected a whole shard; run"):
+        reader.read(np.arange(10))
+
+
 def test_reading_a_truncated_shard_is_one_clear_error(copy: Path) -> None:
     path = copy / "shards/train-00000-of-00005.h5"
     path.write_bytes(path.read_bytes()[:3000])

@@ -133,7 +133,10 @@ def _refuse_twins(recordings: Roll, source: Path) -> None:
 
 def _part(recordings: Roll, subset: Subset, seed: int) -> tuple[Roll, Roll]:
     """Recordings that another dataset of the same ones has in one of its splits, and those in its others."""
-    outer: Mapping[str, str] = splits.assign(recordings, subset.split, seed, subset.target)
+    try:
+        outer: Mapping[str, str] = splits.assign(recordings, subset.split, seed, subset.target)
+    except ManifestError as error:
+        raise error.within("subset") from error
     if subset.bias != "none":
         outer = bias.draw(recordings, outer, subset.bias, seed, subset.target, "subset.bias").assigned
     placed = Assignment.over(recordings, outer)

@@ -247,7 +247,10 @@ def _noise_pool(manifest: Manifest, noise_source: Path | None) -> tuple[NoisePoo
     label = manifest.noise.label if isinstance(manifest.noise, noise.Task) else "noise_type"
     needed = (label,) if isinstance(manifest.noise, noise.Task) else ()
     wanted = {name: tuple(values) for name, values in manifest.noise.keep.items()}
-    kept = selection.keep(listed(module, noise_source), wanted, needed)
+    try:
+        kept = selection.keep(listed(module, noise_source), wanted, needed)
+    except ManifestError as error:
+        raise error.within("noise") from error
     root = corpora.root(module, noise_source)
     same = noise_files.copies(root, kept.recordings)
     shares = manifest.noise.split

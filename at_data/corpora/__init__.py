@@ -228,10 +228,22 @@ def text_of(file: Path) -> str:
         raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these keys, each of which stands there once."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key '{next(name for name in names if names.count(name) > 1)}' stands twice")
+    return made
+
+
 def from_json(text: str) -> Any:
-    """Value that a JSON text says; ValueError where it is none, is too deep, or holds half a surrogate pair."""
+    """Value that a JSON text says.
+
+    ValueError where it is none, is too deep, holds half a surrogate pair, or a key twice in one object.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_once)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:

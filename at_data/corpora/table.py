@@ -40,6 +40,7 @@ MOST_BYTES = 1 << 30  # of a list
 SPLITS = ("train", "valid", "test")
 PLAIN = frozenset(("", ".", ".."))  # parts of a path that has to be looked at
 OWN = ("path", "start_s", "length_s", "split", "id")
+OTHER_MARKS = {"\t": "tabs", ";": "semicolons"}  # that part cells in files that are no CSV
 
 # start, t_start, segment_start, startTime, start_time, start_ms, end (s): marks of a stretch in other people's lists
 TIME_MARK = re.compile(
@@ -150,6 +151,9 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _check_columns(file: Path, columns: list[str]) -> None:
     came = "no column 'path'" if "path" not in columns else None
+    other = next((mark for mark in OTHER_MARKS if any(mark in name for name in columns)), None)
+    if came and other:
+        came += f", and {OTHER_MARKS[other]} in the first line: cells are parted by commas"
     if "" in columns:
         came = f"column {columns.index('') + 1} has no name"
     if len(set(columns)) < len(columns):

@@ -16,6 +16,8 @@ BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeEr
 
 def open_file(path: Path) -> Any:
     """The file, open for reading; ShardError where HDF5 cannot open it."""
+    if not path.is_file():
+        raise ShardError(path, "no such file", "a whole shard", REMEDY)
     try:
         # finished shards never change: no lock, so network file systems without locks serve them too
         return h5py.File(path, "r", locking=False)

@@ -56,7 +56,12 @@ def test_table_refuses_two_lists(tmp_path):
     [
         ("path\n", "lists no recording"),
         ("", "line 1: no column 'path'"),
-        ("file,word\na.wav,yes\n", "line 1: no column 'path'"),
+        ("file,word\na.wav,yes\n", "line 1: no column 'path'; expected"),
+        (
+            "path\tword\na.wav\tyes\n",
+            "no column 'path', and tabs in the first line: cells are parted by commas",
+        ),
+        ("path;word\na.wav;yes\n", "and semicolons in the first line"),
         ("path,\na.wav,\n", "line 1: column 2 has no name"),
         ("path,word,word\na.wav,a,b\n", "line 1: column 'word' stands twice"),
         ("path,word\na.wav,yes\nb.wav\n", "line 3: 1 cells"),
@@ -85,6 +90,7 @@ def test_table_says_where_a_csv_is_wrong(tmp_path, text, message):
     [
         ('{"path": "a.wav"}\n{"path": \n', "line 2: cannot be read"),
         ('["a.wav"]\n', 'line 1: got ["a.wav"]'),
+        ('{"path": "a.wav", "word": "yes", "word": "no"}\n', "line 1: cannot be read (key 'word' stands twice)"),
         ('{"path": "a.wav", "word": ["yes"]}\n', "line 1, word: got"),
         ('{"path": "a.wav", " word": "yes"}\n', "line 1: a key"),
         ('{"word": "yes"}\n', "line 1, path: got ''"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import fatal
 import pytest
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from at_data.build import locks
+from at_data.build import locks, worker
 from at_data.build.journal import Limits
 from at_data.build.pool import Pool
 from at_data.errors import ShardError
@@ -403,3 +404,14 @@ def test_of_many_heirs_one_at_a_time_has_the_folder(tmp_path):
         had = [times for _, times in pool.run(fatal.take, [tmp_path / "work"] * 4, tmp_path / "log")]
     assert sum(had) > 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "work"]
+
+
+def test_what_hdf5_cannot_close_is_not_told_a_second_time(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: told.append(str(error)))
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: told.append(str(found.exc_value)))
+    worker._say_no_failure_twice()
+    for text in ("Can't decrement id ref count (file write failed: errno = 28)", "something else"):
+        sys.excepthook(RuntimeError, RuntimeError(text), None)
+        sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(text)))
+    assert told == ["something else"] * 2

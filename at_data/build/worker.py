@@ -4,12 +4,14 @@ import errno
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd, ForkingPickler
+from types import TracebackType
 from typing import Any
 
 from at_data import forks
@@ -25,6 +27,7 @@ FAULTS = {
 }
 SERVER_GONE = 255  # what multiprocessing says of a worker whose end nobody could tell
 STARTS = 3  # tried for one worker: the process they are copied from may be killed just then
+LET_GO = "Can't decrement id ref count"  # begins what h5py says of a file that it cannot close
 LEAVE_S = 5.0  # for a worker with nothing to do to leave by itself
 
 
@@ -145,12 +148,31 @@ def _received(handle: Any) -> Kept:
 def _serve(connection: Connection, shared: journal.Journal, _: Kept | None) -> None:
     """Do what comes until nothing more does. The parent alone answers Ctrl-C; a worker whose parent is gone leaves."""
     forks.obey_parent()
+    _say_no_failure_twice()
     journal.keep(shared)
     with suppress(EOFError, OSError):
         while True:
             answer = _answer(connection.recv_bytes())
             shared.note(journal.NOWHERE)
             connection.send_bytes(answer)
+
+
+def _say_no_failure_twice() -> None:
+    """Nothing: h5py no longer prints a traceback for a file that it lets go after its writing has failed as an error.
+
+    It prints one for whatever of the file cannot be closed, by way of both hooks.
+    """
+    except_hook, unraisable_hook = sys.excepthook, sys.unraisablehook
+
+    def exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not str(error).startswith(LET_GO):
+            except_hook(kind, error, trace)
+
+    def unraisable(found: Any) -> None:
+        if not str(found.exc_value).startswith(LET_GO):
+            unraisable_hook(found)
+
+    sys.excepthook, sys.unraisablehook = exception, unraisable
 
 
 def _answer(job: bytes) -> Any:

@@ -30,8 +30,8 @@ from at_data.verify import verify
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="faults need /proc: run this on Linux")
 
 ERRNO = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS}
-FAULTS = 12  # builds that meet one, in the sweep
-OUTAGES = 6  # times the power fails
+FAULTS = 8  # builds that meet one, in the sweep
+OUTAGES = 4  # times the power fails
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from at_data.verify import verify
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc: run this on Linux")
 
-KILLS = 20  # at least
+KILLS = 12  # at least
 STARTS = 100  # at most
 WORKERS = (1, 2, 8)
 # seconds a phase is watched before the kill comes, at most: about as long as the phase lasts

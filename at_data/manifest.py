@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, T
 
 from at_data import plain_yaml
 from at_data.errors import ManifestError
+from at_data.files import write_whole
 from at_data.stages.audio import Audio
 from at_data.stages.bias import Bias
 from at_data.stages.noise import EachOf, Mix, OneOf
@@ -191,13 +192,20 @@ def load(name: str | Path) -> Manifest:
 
 
 def write(made: Manifest, path: Path, comment: str) -> None:
-    """YAML file of a manifest, every key in its place, the comment above it; files it names are found from there."""
+    """YAML file of a manifest, every key in its place, the comment above it; files it names are found from there.
+
+    ManifestError where it cannot be written, whole.
+    """
     raw = made.model_dump(mode="json")
     for holder, settings in ((raw, made), (raw["subset"], made.subset)):
         if settings != "none" and isinstance(settings.split, Imported):
             holder["split"]["file"] = os.path.relpath(settings.split.file, path.parent)
     text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-    path.write_text(f"# {comment}\n{text}", encoding="utf-8")
+    try:
+        write_whole(path, f"# {comment}\n{text}")
+    except OSError as error:
+        came = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise ManifestError(path, came, "a folder that can be written to, with room", "mend that") from error
 
 
 def parse(raw: dict[str, Any], where: str, folder: Path | None = None) -> Manifest:

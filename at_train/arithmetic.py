@@ -14,8 +14,8 @@ def of(precision: str, device: torch.device) -> Iterator[None]:
     float32 is float32: torch would let convolutions on a GPU round their inputs to ten bits (TF32), and products too
     where somebody told it so. And cuDNN takes the algorithm it always takes for a shape, of those that sum in one
     order, whereas with bfloat16, which is chosen for speed, it tries several at the first step, so that two runs may
-    differ in the last digits. There Gram matrices are products of TF32: maps of bfloat16 have seven bits, so no input
-    is rounded, and sums are kept in float32 as ever.
+    differ in the last digits. There Gram matrices are products of TF32: maps of bfloat16 have seven bits, so on the way
+    forward no input is rounded, and sums are kept in float32 as ever.
     """
     rough = precision == "bfloat16"
     with ExitStack() as stack:
@@ -32,12 +32,20 @@ def of(precision: str, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _products_in_tf32(*, allowed: bool) -> Iterator[None]:
     """Within it products of float32 matrices on a GPU may round their inputs to ten bits, or may not."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
+    products = torch.backends.cuda.matmul
+    # since torch 2.9 there are two names for it, and the older one is not told where they have been set apart
+    named = getattr(products, "fp32_precision", None)
+    try:
+        before = products.allow_tf32
+    except RuntimeError:
+        before = named != "tf32"
+    products.allow_tf32 = allowed  # which sets both, as some of torch looks at one and some at the other
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        products.allow_tf32 = before
+        if named is not None:
+            products.fp32_precision = named
 
 
 def adam(weights: Iterable[nn.Parameter], learning_rate: float, device: torch.device) -> torch.optim.Adam:

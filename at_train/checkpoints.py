@@ -127,7 +127,7 @@ def load(path: Path, run: str | None = None) -> Checkpoint:
         raise CheckpointError(
             path,
             f"a checkpoint of run {checkpoint.run[:8]}",
-            f"one of run {run[:8]}, as run.json beside it has it",
+            f"one of run {run[:8]}, whose folder it lies in",
             "restore the file, or train in a new folder",
         )
     return checkpoint

@@ -90,6 +90,7 @@ def explain(
         for item, found in _of_run(run, said, _role(said, facts), data, chosen, layer, place):
             maps[item].append(found)
     written = []
+    run_folder.refuse_within_dataset(out)
     with results.writing(out, "mend that, or choose another --out"):
         for split, item in chosen:
             written.append(out / f"{_name(item)}.npz")

@@ -43,7 +43,7 @@ def fit(
     progress = progress or Silent()
     place = device_named(device)
     data = Data.open(dataset, settings.target)
-    elsewhere = tuple(str(Path(folder).resolve()) for folder in settings.orthogonal)
+    elsewhere = tuple(str(Path(os.path.expanduser(folder)).resolve()) for folder in settings.orthogonal)  # noqa: PTH111
     settings = settings.model_copy(update={"target": data.target, "orthogonal": elsewhere})
     check(settings, data)
     others = strategies.orthogonals(settings)
@@ -97,6 +97,7 @@ def _carry_out(
         try:
             facts = _finish(training, facts, epochs.train(training, progress))
         except DivergedError as error:
+            kept_vectors.remove(out)  # first: what damaged data made must not outlive them
             _refuse_damaged(training.data)
             facts = _diverge(training, facts, error)
             progress.say(f"{out}: {_ended(facts)}")

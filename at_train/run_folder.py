@@ -2,6 +2,7 @@
 
 import errno
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,17 +10,18 @@ from typing import Any
 
 from at_data.errors import CheckpointError, ConfigError
 
-RUNNING, STOPPED = "running", "stopped"  # states of a run whose training has not ended, with and without a process
+RUNNING, INTERRUPTED = "running", "interrupted"  # states of a run that has not ended, with and without a process
 DIVERGED = "diverged"  # the state of a run that a loss ended which was no finite number
 MEND = "train in a new folder with a lower learning_rate, or a beta nearer to zero"
 PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
 LOCK = ".lock"  # held by the process that trains in a folder
+LOOKED_AT_S, LOOK_S = 1.0, 0.02  # for others who only look whether a process trains; between two tries
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
 
 
 def state(run: Path, said: str) -> str:
     """State of a run of which `run.json` says this one: `running` is written at the beginning, whatever came after."""
-    return STOPPED if said == RUNNING and not _at_work(run) else said
+    return INTERRUPTED if said == RUNNING and not _at_work(run) else said
 
 
 def _at_work(run: Path) -> bool:
@@ -69,17 +71,20 @@ def read_finished(run: Path) -> dict[str, Any]:
     return facts
 
 
+def refuse_within_dataset(out: Path) -> None:
+    """Nothing, or ConfigError for a folder to write to that is a dataset or lies in one."""
+    for folder in (out.resolve(), *out.resolve().parents):
+        if (folder / "dataset.json").is_file():
+            expected = "a folder elsewhere: a finished dataset is never changed"
+            raise ConfigError(out, f"lies in the dataset {folder}", expected, "choose another --out")
+
+
 def claim(run: Path, digest: str, settings: dict[str, Any]) -> dict[str, Any] | None:
     """What `run.json` says where this very run was begun before, None where the folder is new or empty.
 
-    Raises ConfigError, with the folder untouched, when it holds another run or anything else.
+    Raises ConfigError, with the folder untouched, when it holds another run or anything else, or lies in a dataset.
     """
-    for folder in run.resolve().parents:
-        if (folder / "dataset.json").is_file():
-            came = f"lies in the dataset {folder}"
-            raise ConfigError(
-                run, came, "a folder outside: a finished dataset is never changed", "choose another --out"
-            )
+    refuse_within_dataset(run)
     if (run / "run.json").is_file():
         facts = read(run)
         if facts["digest"] != digest:
@@ -102,12 +107,10 @@ def locked(run: Path) -> Iterator[None]:
 
     ConfigError when another process holds it. File systems without locks do without.
     """
-    import fcntl  # noqa: PLC0415 - not on Windows
-
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file.fileno())
         except BlockingIOError as error:
             raise ConfigError(
                 run, "another process is training here", "one at a time", "wait for it, or choose another --out"
@@ -116,6 +119,22 @@ def locked(run: Path) -> Iterator[None]:
             if error.errno not in WITHOUT_LOCKS:
                 raise
         yield
+
+
+def _take(file: int) -> None:
+    """Lock a file, BlockingIOError where another process has it for longer than it takes to look (`_at_work`)."""
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    end = time.monotonic() + LOOKED_AT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(LOOK_S)
+        else:
+            return
 
 
 def _difference(facts: dict[str, Any], settings: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """How good a run's selected weights are on a split: measured, then written into the run folder."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
 
     Its own is looked for where it was, then where it lay from the run; CheckpointError when other data lie there.
     Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
-    are scaled as the network's own were, and `seen` counts its items that the network was trained on. Raises
+    are scaled as the network's own were, and `seen` counts its items that the network was trained on, where the run
+    still tells which those were. Raises
     CheckpointError when it does not fit, ConfigError when the split is absent.
     """
     facts = run_folder.read_finished(run)
@@ -89,7 +91,8 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
     content = summary(facts["digest"], data, split, result)
     if not own:
         items = {split: list(zip(chosen.ids, chosen.waveforms, strict=True))}
-        content |= {"seen": seen(run, facts, header.manifest["corpus"], items)[split]}
+        with suppress(CheckpointError):  # nobody can say where the lists are gone, and weights are enough for a score
+            content |= {"seen": seen(run, facts, header.manifest["corpus"], items)[split]}
     named = ([data.classes[code] for code in codes.tolist()] for codes in (result.target, result.predicted))
     results.write_scores(run, place, content, zip(result.ids, *named, strict=True))
     return content

@@ -12,10 +12,10 @@ Item = tuple[str, str]  # id and waveform
 def seen(run: Path, facts: Mapping[str, Any], corpus: str, items: Mapping[str, Iterable[Item]]) -> dict[str, int]:
     """How many of these items, by split, come from recordings that a run was trained on; `facts` are its `run.json`.
 
-    A recording is known again by its id within one corpus, and by its waveform whatever it is called.
-    CheckpointError when the lists of what the run was trained on are gone.
+    A recording is known again by its id within one corpus, unless that is whatever a user lists (`table`), and by its
+    waveform whatever it is called. CheckpointError when the lists of what the run was trained on are gone.
     """
-    same = facts["dataset"]["corpus"] == corpus
+    same = facts["dataset"]["corpus"] == corpus != "table"
     taught = {_recording(item) for item in _lines(run / "train_ids.txt")} if same else set()
     heard = set(_lines(run / "train_waveforms.txt"))
     return {

@@ -56,7 +56,7 @@ class Graphs:
             # of this thread alone: another one may be copying batches to the device, or weights from it
             with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                 found = work()
-        except RuntimeError:
+        except BaseException:
             self._put_back(before)
             raise
 

@@ -24,6 +24,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def measured(letter: str, part: Callable[[], Iterator[Row]]) -> bool:
         print(f"| {letter} | failed | {type(error).__name__}, see stderr | |", flush=True)
         return False
     finally:
-        gpu_steps.let_go()
+        with suppress(RuntimeError):  # what has broken the device has been told
+            gpu_steps.let_go()
         print(f"{letter}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return True
 

@@ -34,7 +34,7 @@ def batches_by_every_way(work: Work, folder: Path) -> str:
         with mock.patch.object(devices, "GPU_SHARE", share):
             again = Data.open(folder).splits["train"]
             found = [batch.values.cpu() for batch in epoch_batches(again, work.batch_size, 1, 1, work.device)]
-        if not all(map(torch.equal, found, expected)):
+        if len(found) != len(expected) or not all(map(torch.equal, found, expected)):
             unequal.append(way)
     return f"{' and '.join(unequal)} ones differ" if unequal else "equal"
 

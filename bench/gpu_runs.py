@@ -101,7 +101,8 @@ def overhead(work: Work, dataset: Path, out: Path) -> Overhead:
     data, network = Data.open(dataset), work.network()
     optimiser = arithmetic.adam(network.parameters(), 1e-5, work.device)
     learn = functools.partial(loop.learn, network, optimiser, None, "bfloat16")
-    captured = gpu_steps.Captured(learn, work.batch_size, gpu_steps.Graphs(work.device)) if _cuda(work) else learn
+    graphs = gpu_steps.Graphs(work.device) if _cuda(work) else None
+    captured = gpu_steps.Captured(learn, work.batch_size, graphs, say=gpu_steps.refuse) if graphs else learn
     for epoch in (1, 2):
         began = time.perf_counter()
         batches = epoch_batches(data.splits["train"], work.batch_size, 1, epoch, work.device)

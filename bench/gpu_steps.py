@@ -87,10 +87,10 @@ def as_run(
     learn = functools.partial(loop.learn, trained, optimiser, comparison, precision)
     if work.device.type != "cuda" or not captured:
         return learn
-    return Captured(learn, work.batch_size, Graphs(work.device), comparison, say=_refuse)
+    return Captured(learn, work.batch_size, Graphs(work.device), comparison, say=refuse)
 
 
-def _refuse(text: str) -> None:
+def refuse(text: str) -> None:
     """RuntimeError: figures of steps that are not captured would be taken for those of captured ones."""
     raise RuntimeError(text)
 

@@ -50,7 +50,7 @@ DATA = {
     "at_data.stages.duplicates": {"at_data.scratch", "at_data.stages.duplicates"},
     "at_data.stages.leaks": {"at_data.recordings", "at_data.rolls", "at_data.errors"},
     "at_data.synth": {"at_data.synth", "at_data.seeds", "at_data.errors"},
-    "at_data.manifest": {"at_data.stages", "at_data.errors", "at_data.plain_yaml"},
+    "at_data.manifest": {"at_data.stages", "at_data.errors", "at_data.files", "at_data.plain_yaml"},
     "at_data.files": set(),
     "at_data.folds": {"at_data.errors", "at_data.manifest", "at_data.stages.splits"},
     "at_data.guard": {"at_data.forks"},
@@ -233,7 +233,7 @@ TRAIN = {
         "at_train.steps",
         "at_train.training",
     },
-    "at_train.report": {"at_train.report", "at_train.results"},
+    "at_train.report": {"at_train.report", "at_train.results", "at_train.run_folder"},
     # datasets of shipped manifests are found by their digests
     "at_train.study": {
         "at_data.manifest",

@@ -20,6 +20,7 @@ from trees import listing
 
 from at_data import manifest, shards
 from at_data.build import build, locks, plan, pool
+from at_data.build.estimates import space
 from at_data.errors import CorpusError, ManifestError, ShardError
 
 # float16 keeps 11 bits: scaled values reach about 30, so half a step there
@@ -272,3 +273,19 @@ def test_what_only_the_orthogonal_task_needs_to_know_moves_no_item_of_its_target
     assert not held_out & taught
     assert taught | {"3", "40"} >= {item for item, split in target.assigned.items() if split == "train"}
     assert {entry["id"] for entry in orthogonal.unlabelled} <= {"3", "40"}
+
+
+def test_a_dataset_that_another_call_published_meanwhile_is_found(
+    digits: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, first = manifest.parse(settings, "here"), []
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        first.append(build(made, digits, tmp_path))
+
+    monkeypatch.setattr(space, "refuse_too_small", meanwhile)
+    built = build(made, digits, tmp_path)
+    assert (first[0].fresh, built.fresh) == (True, False)
+    assert built.header == first[0].header
+    assert [path.name for path in tmp_path.iterdir()] == [made.folder]

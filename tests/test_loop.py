@@ -1,5 +1,8 @@
 """One epoch, one evaluation: means per item, dropout of seed and epoch alone, errors that name the step."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -126,3 +129,29 @@ def test_bfloat16_is_near_float32_and_its_losses_are_finite():
     exact, rough = (evaluate(network, batches(8), precision=name).losses for name in ("float32", "bfloat16"))
     assert rough.task_loss == pytest.approx(exact.task_loss, rel=0.02)
     assert rough.task_loss != exact.task_loss
+
+
+@pytest.mark.parametrize("set_before", [{}, {"allow_tf32": True}, {"fp32_precision": "tf32"}])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_products_may_round_to_is_put_back(set_before, allowed):
+    script = f"""
+import torch
+from at_train import arithmetic
+products = torch.backends.cuda.matmul
+def told(name):
+    try:
+        return getattr(products, name, "no such name")
+    except RuntimeError:
+        return "set apart"
+for name, value in {set_before!r}.items():
+    setattr(products, name, value)
+before = told("fp32_precision"), told("allow_tf32")
+with arithmetic._products_in_tf32(allowed={allowed}):
+    assert told("allow_tf32") is {allowed}
+    assert told("fp32_precision") in ("tf32" if {allowed} else "ieee", "no such name")
+assert (told("fp32_precision"), told("allow_tf32")) == before, before
+"""
+    if "fp32_precision" in set_before and not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this torch has one name for it only")
+    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

@@ -1,19 +1,24 @@
 """Folders whose names mean something to somebody else, and places that cannot be written to."""
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from finished import rows, tree
 
+from at_data import cli as at_data_cli
 from at_data import manifest, shards
 from at_data.build import build, locks
 from at_data.cards import picture
-from at_data.errors import ShardError
+from at_data.errors import ManifestError, ShardError
 from at_data.verify import verify
+from at_train import cli as at_train_cli
 
 START = "import sys; from at_data.__main__ import main; sys.argv = ['at-prepare', *sys.argv[1:]]; main()"
 FULL = Path("/dev/full")
@@ -74,3 +79,27 @@ def test_whoever_comes_second_is_told_so_and_touches_nothing(
     with locks.locked(work), pytest.raises(ShardError, match="another build is writing here"):
         build(made, digits, tmp_path)
     assert {path.name for path in work.iterdir()} <= {".lock", ".workers"}
+
+
+def test_a_manifest_that_cannot_be_written_is_told_and_no_piece_of_it_left(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ManifestError, match=r"m\.yaml: cannot be written \(no space left on device\); expected"):
+        manifest.write(manifest.parse(settings, "here"), tmp_path / "m.yaml", "made here")
+    assert not (tmp_path / "m.yaml").exists()
+
+
+@pytest.mark.parametrize("package", [at_data_cli, at_train_cli], ids=["at-prepare", "at-train"])
+def test_a_disk_that_is_full_elsewhere_is_not_taken_for_what_is_printed(
+    monkeypatch: pytest.MonkeyPatch, package: ModuleType
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(package.cli, "main", full)
+    with pytest.raises(OSError, match="No space left"):
+        package.main()

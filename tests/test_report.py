@@ -428,7 +428,7 @@ def test_a_page_has_a_part_for_each_section_with_pictures_of_its_own(tmp_path):
 
 def test_unfinished_runs_are_named_and_left_out(tmp_path):
     done, begun = write_run(tmp_path, 0), write_run(tmp_path, 1, state="running", epochs_run=0)
-    for state in ("stopped", "running"):
+    for state in ("interrupted", "running"):
         with run_folder.locked(begun) if state == "running" else nullcontext():
             page = report([done, begun], tmp_path / "out").read_text()
             text = comparison_text([load_run(done), load_run(begun)])

@@ -113,7 +113,7 @@ def test_a_run_loads_as_it_was_written(tmp_path):
     results.write_scores(tmp_path, "test", SCORES, [("x, y", "a", "a")])
     results.append(tmp_path, result(1))
     run = results.load_run(tmp_path)
-    found = {"orthogonal": (), "state": "stopped", "epochs_run": 1}  # no process is at it, one epoch has results
+    found = {"orthogonal": (), "state": "interrupted", "epochs_run": 1}  # no process is at it, one epoch has results
     assert {name: getattr(run, name) for name in FACTS} == FACTS | found
     assert run.scores == {"test": SCORES}
     assert run.results == (result(1),)

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -16,7 +18,7 @@ from toy_runs import Said, same, snapshot, weights
 from at_data import headers
 from at_data.errors import CheckpointError, ConfigError, ShardError
 from at_data.shards import open_dataset
-from at_train import checkpoints, config, results, run
+from at_train import checkpoints, config, results, run, run_folder
 from at_train.batches import Data
 from at_train.report import comparison_text, report
 from at_train.run import fit, score
@@ -202,8 +204,12 @@ def test_a_broken_validation_is_a_divergence(words, tmp_path):
     assert facts["diverged"]["message"].startswith("epoch 1, validation, step 1: task loss")
 
 
-@pytest.mark.parametrize("split", ["train", "valid"])
-def test_numbers_that_are_none_in_the_data_are_named_and_the_run_can_be_carried_on(words, tmp_path, split):
+@pytest.mark.parametrize(("split", "cached"), [("train", False), ("valid", False), ("train", True)])
+def test_numbers_that_are_none_in_the_data_are_named_and_the_run_can_be_carried_on(
+    words, speaker, tmp_path, split, cached
+):
+    given = {"strategy": "anti", "orthogonal": [str(speaker)], "layers": ["conv3"]} if cached else {}
+    settings = toy.settings(**given)
     broken = tmp_path / "broken"
     shutil.copytree(words, broken)
     (shard,) = (entry for entry in open_dataset(words).header.shards if entry.split == split)
@@ -212,9 +218,9 @@ def test_numbers_that_are_none_in_the_data_are_named_and_the_run_can_be_carried_
         file["x"][7, 3, 2] = np.nan
     message = rf"1 {split} items hold values that are not finite, {item} is the first.*at-prepare verify"
     with pytest.raises(ShardError, match=message):
-        fit(broken, tmp_path / "r", toy.settings(), "cpu")
+        fit(broken, tmp_path / "r", settings, "cpu", cache_orthogonal=cached)
     shutil.copy(words / shard.file, broken / shard.file)
-    assert fit(broken, tmp_path / "r", toy.settings(), "cpu")["state"] == "finished"
+    assert fit(broken, tmp_path / "r", settings, "cpu", cache_orthogonal=cached)["state"] == "finished"
 
 
 def test_a_run_within_a_dataset_is_refused_and_the_dataset_untouched(words, tmp_path):
@@ -235,6 +241,8 @@ def test_a_score_on_other_data_counts_what_the_network_was_trained_on(words, tmp
     headers.write(other, header.model_copy(update={"content": "e" * 64}))
     scores = score(tmp_path / "r", other, split)
     assert scores["seen"] == count
+    (tmp_path / "r" / "train_ids.txt").unlink()
+    assert score(tmp_path / "r", other, split) == {name: value for name, value in scores.items() if name != "seen"}
     assert "seen" not in score(tmp_path / "r", words, split)
 
 
@@ -319,3 +327,26 @@ def test_an_absent_device_is_refused(words, tmp_path):
         pytest.skip("this machine has CUDA, so there is no absent device to ask for")
     with pytest.raises(ConfigError, match=r"'cuda' is not there; expected auto or one of: .*cpu"):
         fit(words, tmp_path / "r", toy.settings(), "cuda")
+
+
+def test_who_looks_whether_a_run_is_at_work_keeps_nobody_from_beginning(tmp_path):
+    looking = threading.Event()
+
+    def look():
+        while not looking.is_set():
+            run_folder.state(tmp_path / "r", "running")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(look)
+        try:
+            for _ in range(200):
+                with run_folder.locked(tmp_path / "r"):
+                    pass
+        finally:
+            looking.set()
+
+
+def test_a_home_folder_is_found_in_settings_too(words, speaker, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(speaker.parent))
+    settings = toy.settings(strategy="init", orthogonal=[f"~/{speaker.name}"], epochs=1)
+    assert fit(words, tmp_path / "r", settings, "cpu")["orthogonal"][0]["name"] == "speaker"

@@ -204,7 +204,12 @@ def test_an_orthogonal_run_that_does_not_fit_is_refused_and_nothing_is_written(w
         fit(toy.dataset(tmp_path / "d", manifest=manifest), folder, toy.settings(epochs=1), "cpu")
     elif what == "width":
         folder, width = speaker, 2 * toy.WIDTH
-    said = {"absent": "no run.json", "empty": "no run.json", "running": "a run that is stopped", "stft": "window hann"}
+    said = {
+        "absent": "no run.json",
+        "empty": "no run.json",
+        "running": "a run that is interrupted",
+        "stft": "window hann",
+    }
     settings = toy.settings(strategy="init", orthogonal=[str(folder)], width=width)
     with pytest.raises(CheckpointError, match=said.get(what, "--width")):
         fit(words, tmp_path / "r", settings, "cpu")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -335,6 +336,14 @@ def test_a_failing_run_does_not_end_the_study_and_is_retried_on_request(data, tm
     assert study.run(again, devices=["cpu"]).blocked
     assert study.run(study.plan(parse(SMALL), data, tmp_path), devices=["cpu"], retry=True).complete
     assert not list((tmp_path / "failed").iterdir())
+
+
+def test_a_study_within_a_dataset_is_refused_and_nothing_written(data, tmp_path):
+    shutil.copytree(next(data.iterdir()), tmp_path / "d")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"lies in the dataset .*a finished dataset is never changed"):
+        study.run(study.plan(parse(SMALL), data, tmp_path / "d" / "study"), devices=["cpu"])
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("device", ["cuda", "99", "mps"])

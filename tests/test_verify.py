@@ -217,7 +217,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a target in a shard": (in_shard(TRAIN, shift("target", 1)), "target is not word"),
     "ids in a shard": (in_shard(TRAIN, swap_ids), f"{TRAIN}: row 0: id is"),
     "a waveform in a shard": (in_shard(TRAIN, lambda file: file["waveform"].__setitem__(0, b"0" * 32)), "waveform is"),
-    "a value that is not finite": (in_shard(TEST, lambda file: put_value(file, np.inf)), "row 3: holds"),
+    "a value that is not finite": (in_shard(TEST, lambda file: put_value(file, np.inf)), "row 3 ("),
     "a value below 0": (in_shard(TEST, lambda file: put_value(file, -99)), "the least value is -99"),
     "values of another spread": (scale_all(1.01, 0.0), "deviation 1.00"),
     "values of another mean": (scale_all(1.0, 0.01), "the training split has mean 0.01"),

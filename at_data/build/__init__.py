@@ -112,6 +112,10 @@ def build(
             stopwatch.lap("estimate the space")
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder) as pool.hold:
+                if final.exists():  # another call has published it since
+                    shutil.rmtree(folder)
+                    header = earlier.same(final, made, pool, quick=quick, explain=explain)
+                    return Built(final, header, False, stopwatch.taken(), pool.spent)
                 for name in ("parts", "shards"):
                     (folder / name).mkdir(exist_ok=True)
                 earlier.take_over(folder, made, warn, explain)

@@ -136,7 +136,9 @@ def _part(recordings: Roll, subset: Subset, seed: int) -> tuple[Roll, Roll]:
     try:
         outer: Mapping[str, str] = splits.assign(recordings, subset.split, seed, subset.target)
     except ManifestError as error:
-        raise error.within("subset") from error
+        if error.where.startswith("split"):  # and no file
+            raise error.within("subset") from error
+        raise
     if subset.bias != "none":
         outer = bias.draw(recordings, outer, subset.bias, seed, subset.target, "subset.bias").assigned
     placed = Assignment.over(recordings, outer)

@@ -148,7 +148,7 @@ def _store(scaled: Float32[np.ndarray, "frames bins"], out: Float[np.ndarray, "f
 
 def _refuse_too_large(task: Finish, items: range, before: int, scaled: Float32[np.ndarray, "frames bins"]) -> None:
     """ManifestError about the largest of scaled values, which are frames of these items after so many `before`."""
-    sizes = np.nan_to_num(np.abs(scaled), nan=np.inf).max(axis=1)
+    sizes = np.nan_to_num(np.abs(scaled), nan=np.inf, posinf=np.inf).max(axis=1)
     ends = np.cumsum(task.real.lengths[items.start : items.stop])
     item = items[int(np.searchsorted(ends, before + int(np.argmax(sizes)), side="right"))]
     raise ManifestError(
@@ -156,7 +156,8 @@ def _refuse_too_large(task: Finish, items: range, before: int, scaled: Float32[n
         f"{task.dtype}, and {task.ids[item]} reaches {sizes.max():.6g} once scaled (the mean is {task.scale.mean:.6g}, "
         f"the deviation {task.scale.std:.6g})",
         f"values of at most {np.finfo(task.dtype).max:.6g}",
-        "look at that recording and at how quiet the training split is, leave it out, or store float32",
+        "look at that recording and at how quiet the training split is, or leave it out"
+        + (", or store float32" if task.dtype == "float16" else ""),
     )
 
 

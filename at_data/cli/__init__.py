@@ -53,6 +53,14 @@ for command in (
     cli.add_command(command)
 
 
+def _in_printing(error: OSError) -> bool:
+    """Whether it was click that could not write: what it was given to print."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == "click.utils"
+
+
 def main() -> None:
     """Run `at-prepare`; what a user can mend ends in one paragraph and exit 2, an interrupt in 130."""
     try:
@@ -64,8 +72,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except OSError as error:
-        # what writes a file names it, or says what it was for; what is left is what was printed
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        if error.errno != errno.ENOSPC or not _in_printing(error):
             raise
         click.echo(
             "at-prepare: standard output: no space left on device; expected room for what is printed; "

@@ -40,7 +40,7 @@ def text(made: "Plan", found: "Estimate") -> str:
         "  recordings: "
         + ", ".join(f"{split} {count}" for split, count in _by_split(made).items())
         + (f"; left out: {lost}" if lost else ""),
-        f"  items, {_known(found)}: " + ", ".join(splits),
+        f"  items, {_known(found)}: " + (", ".join(splits) or "none"),
         f"  {found.items} items of {size} in {len(made.tasks)} shards, {_size(found.data_bytes)} with all tables",
         f"  disk: {_size(found.needed_disk_bytes)} at most while it is built" + _free(found),
         f"  memory: {_size(found.parent_memory_bytes)}, and {_size(found.worker_memory_bytes)} in each worker, at most",

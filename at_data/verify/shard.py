@@ -126,8 +126,8 @@ def _values(reader: shards.SplitReader, measured: Measured) -> Iterator[str]:
         block = reader.read(rows, np.empty((len(rows), *reader.shape), np.float32))
         found = scaling.measure(block)
         if not np.isfinite(found.squares):
-            bad = ~np.isfinite(block).all(axis=(1, 2))
-            yield f"row {start + int(np.argmax(bad))}: holds values that are not finite"
+            row = start + int(np.argmax(~np.isfinite(block).all(axis=(1, 2))))
+            yield f"row {row} ({reader.ids[row]}): holds values that are not finite"
             return
         measured.sums += found
         measured.lowest = min(measured.lowest, float(block.min()))

@@ -33,6 +33,14 @@ for command in (
     cli.add_command(command)
 
 
+def _in_printing(error: OSError) -> bool:
+    """Whether it was click that could not write: what it was given to print."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == "click.utils"
+
+
 def main() -> None:
     """Run `at-train`; what a user can mend ends in one paragraph and exit 2, an interrupt in KeyboardInterrupt."""
     try:
@@ -51,8 +59,7 @@ def main() -> None:
         )
         sys.exit(2)
     except OSError as error:
-        # what writes a file names it, or says what it was for; what is left is what was printed
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        if error.errno != errno.ENOSPC or not _in_printing(error):
             raise
         click.echo(
             "at-train: standard output: no space left on device; expected room for what is printed; "

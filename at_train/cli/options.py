@@ -57,9 +57,7 @@ class NumberOrNone(click.ParamType):  # type: ignore[type-arg]
             return int(value)
         except ValueError as error:
             where = param.opts[0] if param else self.name
-            raise ConfigError(
-                where, f"got {value!r}", "a whole number, or none", "see `at-train fit --help`"
-            ) from error
+            raise ConfigError(where, f"got {value!r}", "a whole number, or none", "see --help") from error
 
 
 def setting_flags(*only: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

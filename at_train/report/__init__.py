@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from at_train import run_folder
 from at_train.report import folders, formats, groups, tables
 from at_train.report.folders import Material, Missing, gather
 from at_train.results import Run, writing
@@ -25,6 +26,7 @@ def write(material: Material, out: Path | None = None) -> Path:
     from at_train.report import page  # noqa: PLC0415 - matplotlib, slow to import, needed here only
 
     place = folders.place_of(material, out)
+    run_folder.refuse_within_dataset(place)
     with writing(place, "mend that, or choose another --out"):
         return page.write(material, place)
 

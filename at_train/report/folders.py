@@ -119,7 +119,7 @@ def _told(run: Run, failed: Mapping[str, str]) -> Iterator[Run | Missing]:
     yield run
     if not run.finished:
         why = _diverged(run) or failed.get(run.folder.name, "")
-        state = "failed" if run.state in {"running", "stopped"} and why else run.state
+        state = "failed" if run.state in {"running", "interrupted"} and why else run.state
         yield Missing(run.name, state, f"{run.epochs_run} epochs" + f"; {why}" * bool(why))
 
 

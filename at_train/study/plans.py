@@ -10,7 +10,7 @@ from uuid import uuid4
 import torch
 
 from at_data.errors import AtError, CheckpointError, ConfigError
-from at_train import checkpoints, config, networks, run_folder
+from at_train import checkpoints, config, networks, results, run_folder
 from at_train.batches import Data
 from at_train.checkpoints import Facts
 from at_train.config import Settings
@@ -151,11 +151,13 @@ def write(plan: Plan) -> Path:
         ],
         "study": plan.study.model_dump(mode="json"),
     }
+    run_folder.refuse_within_dataset(plan.out)
     path = plan.out / "studies" / f"{plan.study.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")  # two runners may write at once
-    partial.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with results.writing(plan.out, "mend that, and run the same command again"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
     return path
 
 

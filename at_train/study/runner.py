@@ -193,9 +193,8 @@ def run(
     `jobs` processes train one run each, as many as `devices` if not said. A device is the number of a graphics card,
     or what `at-train fit --device` takes; jobs take them in turn. Rank `rank` of `world` takes every world-th run, and
     orthogonal networks of other ranks where its own runs wait for them and nobody is at them. Runs that failed before
-    are trained again if `retry`. ConfigError for numbers that make no sense, and for devices that are not there, before
-    anything is trained. KeyboardInterrupt ends the workers; the
-    same call carries on.
+    are trained again if `retry`. ConfigError for numbers that make no sense, for devices that are not there and for a
+    folder in a dataset, before anything is trained. KeyboardInterrupt ends the workers; the same call carries on.
     """
     jobs = jobs or max(1, len(devices))
     if not 0 <= rank < world or jobs < 1:
@@ -245,8 +244,8 @@ def _outcome(runner: _Runner) -> Outcome:
 def _refuse_absent(device: str, card: str | None) -> None:
     """Nothing, or ConfigError where this machine lacks the device."""
     device_named(device)
-    cards = torch.cuda.device_count()
-    if card is not None and card.isdecimal() and "CUDA_VISIBLE_DEVICES" not in os.environ and int(card) >= cards:
+    cards = torch.cuda.device_count()  # of those that are visible
+    if card is not None and not os.environ.get("CUDA_VISIBLE_DEVICES") and int(card) >= cards:
         raise ConfigError("device", f"card {card}, of {cards}", "a card that is there", "count from 0")
 
 

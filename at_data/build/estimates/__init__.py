@@ -56,6 +56,7 @@ def estimate(
     """
     lengths = headers.lengths(made)
     most = headers.by_task(made, lengths)
+    _refuse_empty(made, most)
     by_task, weight = most, stand_in.weigh(made, lengths, most)
     besides = weight.shards + sum(weight.files.values())
     room = None
@@ -78,7 +79,6 @@ def estimate(
     by_split = Counter(dict.fromkeys(made.splits, 0))
     for task in made.tasks:
         by_split[task.split] += by_task[task.number]
-    _refuse_empty(made, by_split, certain=manifest.quiet == "keep" or not items)
     return Estimate(
         items=items,
         items_are=_known(made, lengths),
@@ -101,15 +101,15 @@ def estimate(
     )
 
 
-def _refuse_empty(made: Plan, by_split: Mapping[str, int], *, certain: bool) -> None:
-    """Nothing, or ManifestError where a split has recordings and none of them gives an item."""
+def _refuse_empty(made: Plan, most: Mapping[int, int]) -> None:
+    """Nothing, or ManifestError where a split has recordings and none of them can give an item."""
     for split in dict.fromkeys(task.split for task in made.tasks):
-        if certain and not by_split[split]:
+        if not any(most[task.number] for task in made.tasks if task.split == split):
             raise ManifestError(
                 made.manifest.name,
                 f"no recording of {split} gives an item of {made.manifest.segment.length_s:g} s",
-                "recordings that can be read, and that segment.shorter and quiet do not drop",
-                "make segment.length_s (in seconds) smaller, or pad what is shorter",
+                "recordings that can be read and are long enough",
+                "make segment.length_s (in seconds) smaller, pad what is shorter, or mend what cannot be read",
             )
 
 

@@ -9,7 +9,7 @@ import hypothesis
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import by_speaker, write_digits, write_noises
+from conftest import NOISE, by_speaker, write_digits, write_noises
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats.contingency import association
@@ -437,18 +437,6 @@ def test_an_orthogonal_dataset_can_hold_the_very_training_items(biased: Path, co
     assert_said_as_it_is(built.folder, built.header)
     assert "speaker predicts word in the dataset that these" in (built.folder / "README.md").read_text()
     assert verify(built.folder) == []
-
-
-NOISE = {
-    "corpus": "ms_snsd",
-    "keep": {"kind": ["noise"]},
-    "speech_level_dbfs": -25,
-    "level_dbfs": [-40, -20],
-    "offset": "random",
-    "crossfade_s": 0.01,
-    "clipping": "none",
-    "split": {"train": 0.4, "valid": 0.3, "test": 0.3},
-}
 
 
 def test_the_conflicting_test_is_mixed_with_the_noise_of_the_test(corpus: Path, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from math import floor
 import numpy as np
 from jaxtyping import Float32
 
+ROUNDED_S = 0.005  # half of what people round times to
+
 
 def samples_in(seconds: float, sample_rate_hz: int) -> int:
     """Whole samples in a duration, halves rounded up: the one place where seconds become samples.
@@ -36,6 +38,26 @@ class Recording:
     start_s: float | None = None
     length_s: float | None = None
     published_split: str | None = None
+
+
+def frames_of(recording: Recording, frames: int, rate_hz: int) -> tuple[int, int]:
+    """First frame of a recording in a file of so many, and the one after its last; neither need lie in the file.
+
+    An end that lies no further beyond the file than rounding to hundredths of a second takes it is the file's own.
+
+    Examples
+    --------
+    >>> rounded_up = Recording("a@1", "made", "a.wav", start_s=0.5, length_s=0.76)
+    >>> frames_of(rounded_up, 20100, 16000)
+    (8000, 20100)
+
+    """
+    start_s = recording.start_s or 0.0
+    first = samples_in(start_s, rate_hz)
+    if recording.length_s is None:
+        return first, frames
+    last = samples_in(start_s + recording.length_s, rate_hz)
+    return first, frames if frames < last <= frames + samples_in(ROUNDED_S, rate_hz) else last
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,17 @@ def test_a_start_alone_reads_to_the_end(ten_seconds):
     np.testing.assert_array_equal(loaded, samples[9 * RATE_HZ :])
 
 
-@pytest.mark.parametrize(("start_s", "length_s"), [(9.5, 0.6), (10.0, 1.0), (-0.1, 1.0), (1.0, 0.0), (1.0, -0.5)])
+@pytest.mark.parametrize(("start_s", "length_s"), [(9.5, 0.5001), (9.5, 0.505), (0.0, 10.0049)])
+def test_an_end_that_was_rounded_up_beyond_the_file_is_the_end_of_the_file(ten_seconds, start_s, length_s):
+    folder, samples = ten_seconds
+    loaded = load(folder, stretch(start_s, length_s, "a.flac"), settings())
+    np.testing.assert_array_equal(loaded, samples[round(start_s * RATE_HZ) :])
+
+
+@pytest.mark.parametrize(
+    ("start_s", "length_s"),
+    [(9.5, 0.506), (9.5, 0.6), (10.0, 1.0), (10.0, 0.004), (-0.1, 1.0), (1.0, 0.0), (1.0, -0.5)],
+)
 def test_a_stretch_outside_its_file_is_refused(ten_seconds, start_s, length_s):
     with pytest.raises(AudioError, match=r"stretch from .* \(a@1\); expected a stretch within 0 to 10\.000000 s"):
         load(ten_seconds[0], stretch(start_s, length_s, "a.flac"), settings())

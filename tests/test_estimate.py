@@ -317,3 +317,20 @@ def test_items_too_large_for_any_memory_are_refused_with_the_key(settings: dict[
     settings["audio"]["sample_rate_hz"] = 10**9
     with pytest.raises(ManifestError, match=r"sample_rate_hz: got 1000000000.*768000"):
         manifest.parse(settings, "here")
+
+
+def test_a_stretch_that_was_rounded_up_counts_as_it_is_decoded(settings: dict[str, Any], tmp_path: Path) -> None:
+    source = tmp_path / "list"
+    source.mkdir()
+    lines = ["path,start_s,length_s,word"]
+    for number in range(30):
+        samples = np.random.default_rng(number).normal(0, 0.1, 12000)  # 0.75 s, of which lists say 0.5 to 0.754
+        soundfile.write(source / f"{number}.wav", samples, 16000)
+        lines.append(f"{number}.wav,0.5,0.254,{'ab'[number % 2]}")
+    (source / "recordings.csv").write_text("\n".join(lines))
+    settings |= {"corpus": "table", "keep": {}, "nuisances": []}
+    settings["split"] = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
+    settings["segment"] = {"length_s": 0.25, "hop_s": 0.25, "shorter": "drop", "tail": "drop"}
+    made = manifest.parse(settings, "here")
+    assert estimate(plan(made, source)).items == 30
+    assert sum(build(made, source, tmp_path / "out").header.counts.values()) == 30

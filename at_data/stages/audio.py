@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from at_data import plain_wav
 from at_data.errors import AudioError
-from at_data.recordings import Recording, samples_in
+from at_data.recordings import Recording, frames_of
 from at_data.sound_files import HIGHEST_RATE_HZ, Opened, Stream, printable, reason, refuse_impossible
 
 # What one recording may take, whatever its header claims: 1 GiB once decoded, and as much again once resampled. That is
@@ -70,7 +70,7 @@ def decode(
 
     The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, never reached by
     reading; it runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
-    touch share no sample and leave none out.
+    touch share no sample and leave none out. One whose end was rounded up beyond the file ends with it (`frames_of`).
 
     Read are WAV (RIFF, RF64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and W64: the containers in which damage can be
     seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page, in
@@ -235,9 +235,7 @@ def _mean(frames: Float32[np.ndarray, "block channels"], mono: Float32[np.ndarra
 
 def _stretch(recording: Recording, frames: int, rate_hz: int, where: str) -> tuple[int, int]:
     """First frame of the stretch, and the one after its last."""
-    start_s = recording.start_s or 0.0
-    first = samples_in(start_s, rate_hz)
-    last = frames if recording.length_s is None else samples_in(start_s + recording.length_s, rate_hz)
+    first, last = frames_of(recording, frames, rate_hz)
     if not 0 <= first < last <= frames:
         came = f"a stretch from {first / rate_hz:.6f} to {last / rate_hz:.6f} s ({recording.id})"
         expected = f"a stretch within 0 to {frames / rate_hz:.6f} s, at least one sample long"

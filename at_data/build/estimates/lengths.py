@@ -11,7 +11,7 @@ import soundfile
 from at_data import containers, sound_files
 from at_data.build.plan import Plan
 from at_data.errors import AudioError
-from at_data.recordings import Recording, samples_in
+from at_data.recordings import Recording, frames_of, samples_in
 from at_data.stages import audio, noise, segments
 
 SPREAD = 1000  # headers read, evenly over the plan, where no number of items depends on them
@@ -74,7 +74,7 @@ def lengths(made: Plan) -> Lengths:
     decode_bytes = 0
     for recording in recordings:
         promise = promises[recording.path]
-        stretch = promise and frames_of(recording, promise)
+        stretch = promise and decoded(recording, promise)
         if promise is None or not stretch:
             lost.add(recording.id)
             continue
@@ -89,13 +89,9 @@ def resampled(samples: int, from_hz: int, to_hz: int) -> int:
     return (2 * samples * to_hz + from_hz) // (2 * from_hz)
 
 
-def frames_of(recording: Recording, promise: Promise) -> int | None:
+def decoded(recording: Recording, promise: Promise) -> int | None:
     """Frames of a recording's stretch of a file; None where it lies outside, or is longer than what is decoded."""
-    start_s = recording.start_s or 0.0
-    first = samples_in(start_s, promise.rate_hz)
-    last = promise.frames
-    if recording.length_s is not None:
-        last = samples_in(start_s + recording.length_s, promise.rate_hz)
+    first, last = frames_of(recording, promise.frames, promise.rate_hz)
     inside = 0 <= first < last <= promise.frames
     return last - first if inside and last - first <= audio.MOST_SAMPLES else None
 

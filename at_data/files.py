@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -45,13 +46,21 @@ def write_pieces(file: BinaryIO, place: int, data: memoryview) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Text under its name once every byte of it is on disk; a kill leaves the file that was there, or none."""
+    """Text under its name once every byte of it is on disk; a kill leaves the file that was there, or none.
+
+    Where it cannot be written nothing of it is left.
+    """
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def settle(folder: Path) -> None:

@@ -35,7 +35,7 @@ def fit(
     The same call on the same folder carries on after the last whole epoch, on a CPU to the very weights of a run that
     was never stopped. A finished run is left alone, and so is one that diverged: its `state` is then `diverged`, its
     results so far are kept. ConfigError or CheckpointError, with `out` untouched, when the settings cannot be met or
-    the folder holds something else.
+    the folder holds something else; ShardError when a loss is no number because values of the dataset are none.
 
     `cache_orthogonal` keeps what the frozen network of anti and dual says of every item in `out` until the run has
     ended: faster, on a CPU the same to the bit.
@@ -101,7 +101,8 @@ def _carry_out(
             _refuse_damaged(training.data)
             facts = _diverge(training, facts, error)
             progress.say(f"{out}: {_ended(facts)}")
-        kept_vectors.remove(out)
+        else:
+            kept_vectors.remove(out)
         return facts
 
 

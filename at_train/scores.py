@@ -1,6 +1,5 @@
 """How good a run's selected weights are on a split: measured, then written into the run folder."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,9 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
 
     Its own is looked for where it was, then where it lay from the run; CheckpointError when other data lie there.
     Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
-    are scaled as the network's own were, and `seen` counts its items that the network was trained on, where the run
-    still tells which those were. Raises
-    CheckpointError when it does not fit, ConfigError when the split is absent.
+    are scaled as the network's own were, and `seen` counts its items that the network was trained on; None where the
+    run no longer tells which those were. Raises CheckpointError when it does not fit, ConfigError when the split is
+    absent.
     """
     facts = run_folder.read_finished(run)
     path = checkpoints.selected(run, facts["settings"]["selection"])
@@ -81,21 +80,28 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
 
     Those of the run's own dataset lie in `scores/`, those of another in `scores/<dataset>/`.
     """
-    settings, chosen = facts["settings"], data.splits[split]
+    settings = facts["settings"]
     device = next(network.parameters()).device
-    batches = sequential_batches(chosen, settings["batch_size"], device)
+    batches = sequential_batches(data.splits[split], settings["batch_size"], device)
     result = loop.evaluate(network, batches, precision=settings["precision"], where=f"scoring {split}")
     header = data.header
     own = header.content == facts["dataset"]["content"]
     place = split if own else f"{header.name}-{header.digest[:8]}-{header.content[:8]}/{split}"
     content = summary(facts["digest"], data, split, result)
     if not own:
-        items = {split: list(zip(chosen.ids, chosen.waveforms, strict=True))}
-        with suppress(CheckpointError):  # nobody can say where the lists are gone, and weights are enough for a score
-            content |= {"seen": seen(run, facts, header.manifest["corpus"], items)[split]}
+        content |= {"seen": _seen(run, facts, data, split)}
     named = ([data.classes[code] for code in codes.tolist()] for codes in (result.target, result.predicted))
     results.write_scores(run, place, content, zip(result.ids, *named, strict=True))
     return content
+
+
+def _seen(run: Path, facts: dict[str, Any], data: Data, split: str) -> int | None:
+    """How many items of a split the run was trained on; None where its lists are gone, as weights alone can score."""
+    items = list(zip(data.splits[split].ids, data.splits[split].waveforms, strict=True))
+    try:
+        return seen(run, facts, data.header.manifest["corpus"], {split: items})[split]
+    except CheckpointError:
+        return None
 
 
 def summary(run: str, data: Data, split: str, result: Evaluation) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
     from at_train import run as runs  # noqa: PLC0415 - torch, which --help does not need
 
     scores = runs.score(run, dataset, split, device)
-    if scores.get("seen"):
+    if scores.get("seen", 0) is None:
+        click.echo(f"warning: {run} no longer tells what it was trained on: these items may be among that", err=True)
+    elif scores.get("seen"):
         warning = f"the network was trained on {scores['seen']} of these {scores['items']} items: they test nothing"
         click.echo(f"warning: {warning}", err=True)
     if as_json:

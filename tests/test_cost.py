@@ -15,7 +15,7 @@ from test_steps import Again
 from at_data.errors import ConfigError
 from at_train import arithmetic, config, cost, networks
 from at_train.config import STRATEGIES
-from at_train.cost import Case, Work
+from at_train.cost import Case, Work, memory, times, work
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
 from at_train.steps import WARM_UP
 
@@ -125,8 +125,8 @@ def test_rows_can_be_read_by_people_and_machines(rows):
 
 def test_without_layers_anti_transfer_is_measured_at_each(monkeypatch):
     seen = []
-    monkeypatch.setattr(cost, "_times", lambda _work, chosen, _steps, _say: [[(1.0, 2.0)]] * len(chosen))
-    monkeypatch.setattr(cost, "_in_a_process_of_its_own", lambda work, case, _say: seen.append((work, case)))
+    monkeypatch.setattr(cost, "seconds", lambda _work, chosen, _steps, _say: [[(1.0, 2.0)]] * len(chosen))
+    monkeypatch.setattr(cost, "peak_alone", lambda work, case, _say: seen.append((work, case)))
     found = cost.cost(device="cpu")
     compared = [row.layer for row in found if row.strategy == "anti" and not row.cached]
     assert compared == [f"conv{number}" for number in range(1, 14)]
@@ -140,8 +140,8 @@ def test_without_layers_anti_transfer_is_measured_at_each(monkeypatch):
 
 
 def test_what_cannot_be_kept_has_no_row_and_the_released_matrix_its_own_prediction(monkeypatch):
-    monkeypatch.setattr(cost, "_times", lambda _work, chosen, _steps, _say: [[(1.0, 1.0)]] * len(chosen))
-    monkeypatch.setattr(cost, "_in_a_process_of_its_own", lambda *_: 1)
+    monkeypatch.setattr(cost, "seconds", lambda _work, chosen, _steps, _say: [[(1.0, 1.0)]] * len(chosen))
+    monkeypatch.setattr(cost, "peak_alone", lambda *_: 1)
     found = cost.cost(config.parse({"variant": "as_released"}, "test"), ["conv13"], device="cpu")
     assert not any(row.cached for row in found)
     (anti,) = (row for row in found if row.strategy == "anti")
@@ -152,12 +152,12 @@ def test_what_cannot_be_kept_has_no_row_and_the_released_matrix_its_own_predicti
 def test_a_case_leaves_the_network_as_it_was(case):
     network, batch = WORK.network(), WORK.batch()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    penalty = cost._penalty(WORK, case, network, WORK.network(), batch)
+    penalty = work.penalty_of(WORK, case, network, WORK.network(), batch)
     learning = dict(network.named_parameters())
     frozen = ("features.conv1.", "features.conv2.", "features.conv3.") if case.strategy == "freeze" else ()
-    with cost._applied(case, network, penalty):
+    with work.applied(case, network, penalty):
         optimiser = arithmetic.adam(network.parameters(), 0.0, torch.device("cpu"))
-        cost._steps(network, optimiser, cost._learn(WORK, network, optimiser, penalty, None), batch, 2)
+        work.take(network, optimiser, work.step_of(WORK, network, optimiser, penalty, None), batch, 2)
         inside = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert inside == {name for name in learning if not name.startswith(frozen)}
     assert all(weight.requires_grad for weight in network.parameters())
@@ -167,10 +167,10 @@ def test_a_case_leaves_the_network_as_it_was(case):
 
 def test_every_case_is_recorded_where_runs_are(monkeypatch):
     recorder = Again()
-    monkeypatch.setattr(cost, "_recorder", lambda _work: recorder)
-    monkeypatch.setattr(cost, "BATCHES_PER_TURN", {"cpu": WARM_UP + 2})
+    monkeypatch.setattr(times, "recorder_of", lambda _work: recorder)
+    monkeypatch.setattr(times, "BATCHES_PER_TURN", {"cpu": WARM_UP + 2})
     chosen = cost.cases(["conv3"])
-    pairs = cost._times(WORK, chosen, 1, str)
+    pairs = times.seconds(WORK, chosen, 1, str)
     assert recorder.recorded == len(chosen)
     assert [len(found) for found in pairs] == [1] * len(chosen)
     turns = 2 * 2 * len(chosen)  # plain and not, the first to warm up
@@ -180,11 +180,13 @@ def test_every_case_is_recorded_where_runs_are(monkeypatch):
 def test_kept_vectors_spare_the_pass_of_the_frozen_network():
     network, frozen, batch = WORK.network(), WORK.network(), WORK.batch()
     passes = []
-    penalties = [cost._penalty(WORK, Case("anti", "conv4", cached), network, frozen, batch) for cached in (True, False)]
+    penalties = [
+        work.penalty_of(WORK, Case("anti", "conv4", cached), network, frozen, batch) for cached in (True, False)
+    ]
     frozen.features.conv1.register_forward_pre_hook(lambda *_: passes.append(1))
     losses = []
     for penalty in penalties:
-        with cost._applied(Case("anti", "conv4"), network, penalty):
+        with work.applied(Case("anti", "conv4"), network, penalty):
             network(batch.values)
             losses.append(penalty(batch)[0])
     assert len(passes) == 1
@@ -209,9 +211,9 @@ def test_a_killed_process_is_told(monkeypatch):
         def __init__(self, *_):
             raise BrokenProcessPool
 
-    monkeypatch.setattr(cost, "ProcessPoolExecutor", Killed)
+    monkeypatch.setattr(memory, "ProcessPoolExecutor", Killed)
     with pytest.raises(ConfigError, match="memory of anti conv3: the process that trained was killed"):
-        cost._in_a_process_of_its_own(WORK, Case("anti", "conv3"), lambda _text: None)
+        memory.peak_alone(WORK, Case("anti", "conv3"), lambda _text: None)
 
 
 def test_memory_rises_with_what_is_trained():
@@ -219,7 +221,7 @@ def test_memory_rises_with_what_is_trained():
     small, large = (
         Work(config.parse({"width": 1 / 8, "batch_size": size}, "test"), 64, 64, 3, "cpu") for size in (1, 32)
     )
-    peaks = [cost._in_a_process_of_its_own(work, Case("none"), said.append) for work in (small, large)]
+    peaks = [memory.peak_alone(work, Case("none"), said.append) for work in (small, large)]
     assert said == ["memory of none"] * 2
     numbers = sum(math.prod(shape) for shape in map_shapes(large.outline(), 64, 64).values())
     maps = 31 * 4 * numbers  # backward needs them all; gradients and what convolutions work with come on top

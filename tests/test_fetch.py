@@ -1,173 +1,23 @@
-"""Downloads from a server of this machine: broken off, resumed, changed, wrong; and what was there before survives."""
+"""Corpora fetched from a server of this machine: whole, refused, wrong; and what was there before survives."""
 
 import errno
 import hashlib
 import io
 import json
-import re
 import shutil
 import subprocess
-import tarfile
-import threading
 import zipfile
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
+from web_site import NOISE, archive_of, contents, get, module_of, packed
 
 from at_data import corpora, fetch
 from at_data.corpora import Archive
 from at_data.errors import CorpusError
-from at_data.fetch import download
 
-NOISE = hashlib.shake_256(b"noise").digest(300_000)
-
-
-@dataclass
-class Site:
-    """What the server has, how it misbehaves, and what it was asked for."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    etag: str | None = '"one"'
-    modified: str | None = None
-    ranges: bool = True
-    heeds_if_range: bool = True
-    breaks: list[int] = field(default_factory=list)  # bytes after which each of the next answers breaks off
-    statuses: list[int] = field(default_factory=list)  # of the next answers
-    led_to: str = ""
-    asked: list[dict[str, str]] = field(default_factory=list)
-    sent: list[int] = field(default_factory=list)
-    url: str = ""
-
-
-class Handler(BaseHTTPRequestHandler):
-    """A server with ranges, unless the site has it misbehave."""
-
-    site: Site
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-    def do_GET(self):
-        site = self.site
-        site.asked.append(dict(self.headers))
-        if site.led_to and not self.path.startswith("/there"):
-            return self.head(302, 0, Location=site.led_to)
-        status = site.statuses.pop(0) if site.statuses else 200
-        body = site.files.get(self.path.rpartition("/")[2])
-        if status != 200 or body is None:
-            return self.head(status if status != 200 else 404, 0)
-        start = self.start_of(body)
-        if start is None:
-            return self.head(416, 0)
-        more = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
-        self.head(206 if start else 200, len(body) - start, **more)
-        body = body[start:]
-        if site.breaks:
-            body = body[: site.breaks.pop(0)]
-            self.close_connection = True
-        self.wfile.write(body)
-        site.sent.append(len(body))
-        return None
-
-    def start_of(self, body):
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        same_if = self.headers.get("If-Range")
-        if not asked or not self.site.ranges:
-            return 0
-        if self.site.heeds_if_range and same_if and same_if not in {self.site.etag, self.site.modified}:
-            return 0
-        return int(asked[1]) if int(asked[1]) < len(body) else None
-
-    def head(self, status, size, **headers):
-        self.send_response(status)
-        self.send_header("Content-Length", str(size))
-        for name, value in ({"ETag": self.site.etag, "Last-Modified": self.site.modified} | headers).items():
-            if value:
-                self.send_header(name, value)
-        self.end_headers()
-
-
-@pytest.fixture
-def site(monkeypatch):
-    """A server in a thread, that is reached without the detour that a machine may be set up for."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    site = Site()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfSite", (Handler,), {"site": site}))
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield site
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def packed(files: dict[str, bytes], kind: str = "tar") -> bytes:
-    """Archive of files."""
-    buffer = io.BytesIO()
-    if kind == "zip":
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-    else:
-        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            for name, content in files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def archive_of(site: Site, subset: str, raw: bytes, into: str = "Corpus", strip: int = 1, kind: str = "sha256"):
-    """Archive that the site serves, with its true checksum."""
-    site.files[f"{subset}.tgz"] = raw
-    digest = hashlib.new(kind, raw).hexdigest()
-    return Archive(subset, f"{site.url}/{subset}.tgz", f"{kind}:{digest}", len(raw), into, strip)
-
-
-def module_of(*archives: Archive, access: str = ""):
-    module = ModuleType("at_data.corpora.toy")
-    module.ARCHIVES, module.ACCESS, module.UNPACKS_TO = archives, access, ("Corpus", "corpus")
-    return module
-
-
-@pytest.fixture
-def toy(site):
-    """A corpus of two subsets that go into one folder."""
-    one = packed({"Corpus/readme": b"hello", "Corpus/one/a.wav": NOISE})
-    two = packed({"Corpus/readme": b"hello", "Corpus/two/b.wav": NOISE[::-1]})
-    return module_of(archive_of(site, "one", one), archive_of(site, "two", two, kind="md5"))
-
-
-class Waits(list):
-    """Pauses that were asked for, none of which is made."""
-
-    def __call__(self, seconds):
-        self.append(seconds)
-
-
-@pytest.fixture
-def waits():
-    return Waits()
-
-
-def get(module, to, *subsets, **options):
-    return fetch.fetch(module, to, subsets, pause=options.pop("pause", lambda _: None), **options)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Path -> bytes of every file below a folder but receipts."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != fetch.RECEIPT
-    }
-
+pytest_plugins = ["site_fixtures"]
 
 # what is right
 
@@ -285,121 +135,7 @@ def test_a_redirection_leads_nowhere_but_to_the_web(url, toy, tmp_path, site):
         get(toy, tmp_path, "one")
 
 
-# broken off
-
-
-def test_a_break_is_resumed_where_it_happened(toy, tmp_path, site, waits):
-    site.breaks = [100_000, 50_000]
-    get(toy, tmp_path, "one", pause=waits)
-    assert [asked.get("Range") for asked in site.asked] == [None, "bytes=100000-", "bytes=150000-"]
-    assert sum(site.sent) == toy.ARCHIVES[0].size_bytes
-    assert len(waits) == 2
-    assert (tmp_path / "Corpus" / "one" / "a.wav").read_bytes() == NOISE
-
-
-def test_a_later_call_goes_on_too(toy, tmp_path, site):
-    site.breaks = [100_000] + [0] * download.ATTEMPTS
-    with pytest.raises(CorpusError, match="100,000 bytes here"):
-        get(toy, tmp_path, "one")
-    assert not (tmp_path / "Corpus").exists()
-    site.breaks, site.sent = [], []
-    get(toy, tmp_path, "one")
-    assert site.sent == [toy.ARCHIVES[0].size_bytes - 100_000]
-
-
-def test_a_server_that_knows_no_ranges_sends_everything_again(toy, tmp_path, site):
-    site.ranges, site.breaks = False, [100_000]
-    get(toy, tmp_path, "one")
-    assert site.sent == [100_000, toy.ARCHIVES[0].size_bytes]
-
-
-@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_etag_the_date_guards_the_rest(toy, tmp_path, site, etag):
-    site.etag, site.modified, site.breaks = etag, "Fri, 07 Apr 2017 22:25:10 GMT", [1000]
-    get(toy, tmp_path, "one")
-    assert site.asked[1]["If-Range"] == site.modified
-    assert sum(site.sent) == toy.ARCHIVES[0].size_bytes
-
-
-def test_without_either_it_is_resumed_and_the_checksum_decides(toy, tmp_path, site):
-    site.etag, site.breaks = None, [1000]
-    get(toy, tmp_path, "one")
-    assert "If-Range" not in site.asked[1]
-    assert sum(site.sent) == toy.ARCHIVES[0].size_bytes
-
-
-@pytest.mark.parametrize("heeds", [True, False])
-def test_a_file_that_changed_meanwhile_is_begun_anew(toy, tmp_path, site, heeds):
-    good = site.files["one.tgz"]
-    site.files["one.tgz"] = bytes(len(good))
-    site.breaks = [1000] + [0] * download.ATTEMPTS
-    with pytest.raises(CorpusError):
-        get(toy, tmp_path, "one")
-    site.files["one.tgz"], site.etag, site.heeds_if_range, site.breaks = good, '"two"', heeds, []
-    get(toy, tmp_path, "one")
-    assert (tmp_path / "Corpus" / "one" / "a.wav").read_bytes() == NOISE
-
-
-def test_a_part_of_another_address_is_not_gone_on_with(toy, tmp_path, site):
-    downloads = tmp_path / fetch.DOWNLOADS
-    downloads.mkdir()
-    (downloads / "toy-one-one.tgz.part").write_bytes(b"x" * 1000)
-    for note in ("", "no json", "[]", '{"url": "http://other", "same_if": "", "etag": ""}'):
-        (downloads / "toy-one-one.tgz.part.json").write_text(note)
-        site.asked.clear()
-        get(toy, tmp_path, "one")
-        assert "Range" not in site.asked[0]
-        shutil.rmtree(tmp_path / "Corpus")
-        downloads.mkdir()
-        (downloads / "toy-one-one.tgz.part").write_bytes(b"x" * 1000)
-
-
-def test_a_part_longer_than_the_file_is_begun_anew(toy, tmp_path, site):
-    part = tmp_path / fetch.DOWNLOADS / "toy-one-one.tgz.part"
-    part.parent.mkdir()
-    part.write_bytes(bytes(10**6))
-    url = toy.ARCHIVES[0].url
-    part.with_name(part.name + ".json").write_text(json.dumps({"url": url, "same_if": '"one"', "etag": '"one"'}))
-    get(toy, tmp_path, "one")
-    assert len(site.asked) == 2
-    assert (tmp_path / "Corpus" / "one" / "a.wav").read_bytes() == NOISE
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_in_trouble_is_asked_again_and_later_each_time(toy, tmp_path, site, waits, status):
-    site.statuses = [status] * 3
-    get(toy, tmp_path, "one", pause=waits)
-    assert waits == [2, 4, 8]
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_file_that_is_gone_is_said_at_once(toy, tmp_path, site, waits, status):
-    site.statuses = [status]
-    with pytest.raises(CorpusError, match=str(status)):
-        get(toy, tmp_path, "one", pause=waits)
-    assert not waits
-    get(toy, tmp_path, "one")
-
-
-def test_a_server_that_is_not_there_is_given_up(tmp_path, waits, site):
-    archive = Archive("one", "http://127.0.0.1:9/x.tgz", "sha256:" + "0" * 64, 10, "Corpus")
-    with pytest.raises(CorpusError, match="broke off 6 times"):
-        get(module_of(archive), tmp_path, pause=waits)
-    assert len(waits) == download.ATTEMPTS - 1
-    assert not site.asked
-
-
 # wrong
-
-
-@pytest.fixture
-def before(tmp_path):
-    """What a user had in the folder, to be there whatever happens."""
-    mine = {"Corpus/mine.wav": b"mine", "Corpus/one/old.wav": b"old", "Other/x.wav": b"x"}
-    for name, content in mine.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    return mine
 
 
 def with_checksum(archive: Archive, checksum: str, size_bytes: int | None = None) -> Archive:
@@ -514,43 +250,6 @@ def test_a_receipt_that_cannot_be_read_counts_for_nothing(toy, tmp_path, site):
         site.asked.clear()
         get(toy, tmp_path, "one")
         assert len(site.asked) == 1
-
-
-# archives whose size nobody publishes to the byte
-
-
-@pytest.fixture
-def about(toy):
-    """Corpus of one archive of which the size is known about."""
-    return module_of(replace(toy.ARCHIVES[0], size_bytes=toy.ARCHIVES[0].size_bytes - 1000, size_is_exact=False))
-
-
-def test_a_size_that_is_not_exact_only_serves_as_a_measure(about, tmp_path):
-    seen = []
-    get(about, tmp_path, progress=lambda *words: seen.append(words))
-    assert contents(tmp_path) == {"Corpus/readme": b"hello", "Corpus/one/a.wav": NOISE}
-    assert all(done <= total for _, done, total in seen)
-
-
-def test_its_checksum_decides(about, tmp_path, site, before):
-    site.files["one.tgz"] = site.files["one.tgz"][:-1] + b"?"
-    with pytest.raises(CorpusError, match="not what was published"):
-        get(about, tmp_path)
-    assert contents(tmp_path) == before
-
-
-def test_a_break_in_it_is_resumed_too(about, tmp_path, site):
-    site.breaks = [100_000]
-    get(about, tmp_path)
-    assert site.asked[1]["Range"] == "bytes=100000-"
-    assert (tmp_path / "Corpus" / "one" / "a.wav").read_bytes() == NOISE
-
-
-def test_it_may_not_grow_without_end(about, tmp_path, site, before):
-    site.files["one.tgz"] = bytes(3_000_000)
-    with pytest.raises(CorpusError, match="3,000,000 bytes or more"):
-        get(about, tmp_path)
-    assert contents(tmp_path) == before
 
 
 # archives that are generated from git

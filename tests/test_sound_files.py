@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_audio import RATE_HZ, noise, stretch, write
+from sounds import RATE_HZ, noise, stretch, write
 
 from at_data.errors import AudioError
 from at_data.sound_files import Opened

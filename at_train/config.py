@@ -36,6 +36,11 @@ ONE_LAYER: dict[str, str] = {
     "freeze": "the last layer that stays frozen",
     "dann": "where the nuisance is unlearnt",
 }
+USED_BY: dict[str, frozenset[str]] = {
+    "beta": frozenset({"anti", "dual", "dann"}),
+    **dict.fromkeys(("aggregation", "similarity", "variant", "input_scaling"), frozenset({"anti", "dual"})),
+}
+"""Strategies that look at a setting, where not all do."""
 
 
 class Settings(BaseModel):
@@ -188,6 +193,23 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Settings
     """Settings from a YAML file, with `overrides` in place of what it says; what both leave out keeps its default."""
     raw = _read(path) if path else {}
     return parse({**raw, **(overrides or {})}, str(path or "settings"))
+
+
+def refuse_idle(settings: Settings, asked: Iterable[str]) -> None:
+    """Nothing, or ConfigError where somebody asked for a setting that the strategy does not look at.
+
+    Files of settings may hold them: `config.yaml` of a run holds every setting.
+    """
+    strategy = settings.strategy
+    for name in asked:
+        users = USED_BY.get(name, STRATEGIES.keys())
+        if strategy not in users:
+            raise ConfigError(
+                name,
+                f"got {getattr(settings, name)}, which strategy '{strategy}' does not look at",
+                f"strategy {' or '.join(word for word in STRATEGIES if word in users)}",
+                "name the strategy, or leave this out",
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from at_data.shards import open_dataset
 from at_train import checkpoints, epochs, results
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Data, sequential_batches
+from at_train.config import NETWORKS_NEEDED, STRATEGIES, USED_BY
 from at_train.run import fit
 from at_train.similarities import squared_cosine
 
@@ -53,6 +54,22 @@ def test_init_copies_every_convolution_and_draws_the_rest_as_none_does(words, sp
     assert not same(convolutions(begun), convolutions(drawn))
     rest = begun.keys() - convolutions(begun).keys()
     assert all(torch.equal(begun[name], drawn[name]) for name in rest)
+
+
+OTHERS = {"beta": 3.0, "aggregation": "mean", "similarity": "sigmoid_mse", "variant": "as_released"}
+OTHERS |= {"input_scaling": "own"}
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in USED_BY["similarity"]])
+def test_settings_that_a_strategy_does_not_look_at_change_nothing(words, speaker, tmp_path, strategy):
+    needed = {"orthogonal": [str(speaker)] * NETWORKS_NEEDED[strategy]}
+    needed |= {"layers": ["conv4"]} if strategy not in {"none", "init"} else {}
+    needed |= {"nuisance": "speaker"} if strategy == "dann" else {}
+    idle = {name: value for name, value in OTHERS.items() if strategy not in USED_BY[name]}
+    assert OTHERS.keys() == USED_BY.keys()
+    for name, changed in (("as it comes", {}), ("others", idle)):
+        fit(words, tmp_path / name, toy.settings(strategy=strategy, epochs=1, **needed, **changed), "cpu")
+    assert same(weights(tmp_path / "as it comes", "last"), weights(tmp_path / "others", "last"))
 
 
 def test_freeze_keeps_the_layers_up_to_the_one_named_and_trains_the_others(words, speaker, tmp_path):

@@ -128,6 +128,11 @@ def test_fit_on_a_finished_run_says_so(words, plain, main):
         (["--cache-orthogonal"], "--cache-orthogonal: strategy 'none'"),
         (["--patience", "some"], "--patience: got 'some'; expected a whole number, or none"),
         (["--shuffle-run", "4", "--shuffle-buffer", "many"], "--shuffle-buffer: got 'many'"),
+        (
+            ["--beta", "2"],
+            "beta: got 2.0, which strategy 'none' does not look at; expected strategy anti or dual or dann",
+        ),
+        (["--similarity", "sigmoid_mse"], "similarity: got sigmoid_mse, which strategy 'none' does not look at"),
         (["--target", "emotion"], "no attribute 'emotion'"),
         (["--network", "vgg61"], "did you mean 'vgg16'"),
         (["--config", "absent.yaml"], "absent.yaml: cannot be read"),

@@ -55,7 +55,9 @@ def fit(
     The same command carries on where an earlier one was stopped, after the last whole epoch. Exit code 1 says that a
     loss became no finite number: the run has diverged, and is kept as far as it came.
     """
-    settings = config.load(config_file, given(context))
+    asked = given(context)
+    settings = config.load(config_file, asked)
+    config.refuse_idle(settings, asked)
     from at_train import run  # noqa: PLC0415 - torch, which --help does not need
 
     with closing(_Bar("nuisance loss" if settings.strategy == "dann" else "at loss")) as bar:

@@ -26,7 +26,7 @@ class Roll(Sequence[Recording]):
         self.columns, self.rows = columns, rows
 
     @classmethod
-    def of(cls, recordings: Iterable[Recording]) -> "Roll":
+    def of(cls, recordings: "Roll | Iterable[Recording]") -> "Roll":
         """The same recordings; a roll as it is."""
         if isinstance(recordings, Roll):
             return recordings

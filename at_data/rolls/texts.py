@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool, Int32, Int64, Shaped
 
 from at_data import scratch
@@ -45,6 +44,8 @@ class Texts:
     @cached_property
     def order(self) -> Int32[np.ndarray, "texts"]:
         """All numbers in the order of their strings; of equal strings the lower number comes first."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - a tenth of what a worker imports, and none needs it
+
         return scratch.filled(pc.sort_indices(self.arrow).to_numpy(), np.int32)
 
     @cached_property
@@ -82,6 +83,8 @@ class Texts:
 
     def _firsts(self) -> Iterator[tuple[int, Shaped[np.ndarray, "n"]]]:
         """For some places in order at a time, the first of them, whether a string differs from the one before it."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - likewise
+
         for start in range(0, len(self), CHUNK):
             numbers = self.order[max(0, start - 1) : start + CHUNK]
             some = self.arrow.take(pa.array(numbers))

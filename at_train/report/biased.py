@@ -61,7 +61,7 @@ def conflicts(section: Section, choices: Iterable[Choice]) -> list[Conflict]:
     found = []
     for choice in choices:
         both = {split: accuracy(choice, split) for split in SPLITS}
-        layer = "+".join(choice.chosen.layers)
+        layer = "+".join(choice.layers)
         name = choice.line.row.title + f", {layer}" * (bool(layer) and "layers " not in choice.line.row.details)
         found.append(
             Conflict(name, {one: two[0] for one, two in both.items()}, {one: two[1] for one, two in both.items()})

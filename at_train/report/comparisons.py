@@ -6,8 +6,8 @@ from html import escape
 
 from at_train.report import figures, html, paper_figures, sweeps, tables
 from at_train.report.biased import bias, conflicts
-from at_train.report.choice import choose, lines
-from at_train.report.groups import Section
+from at_train.report.choice import Line, choose, lines
+from at_train.report.groups import Group, Section
 from at_train.report.html import Picture
 
 OPENED = 25  # rows up to which a table of groups is shown unfolded
@@ -77,8 +77,14 @@ def _headline(section: Section) -> Section:
         return section
     every = lines(section)
     usual = [line for line in every if not line.row.details or line.row.strategy == "dann"]
-    chosen = {choose(line).chosen.label for line in usual or every}
+    chosen = {group.label for line in usual or every for group in _shown(line)}
     return replace(section, groups=tuple(group for group in section.groups if group.label in chosen))
+
+
+def _shown(line: Line) -> Sequence[Group]:
+    """What was chosen, all that there was to choose from where nothing was."""
+    chosen = choose(line).chosen
+    return [chosen] if chosen else line.candidates
 
 
 def text(section: Section, pictures: Sequence[Picture]) -> str:

@@ -1,11 +1,12 @@
 """Numbers of runs -> means over seeds, their intervals and paired differences.
 
 Intervals are Student's 95 % t-intervals of a mean over seeds: they tell how training varies, not what other test items
-would change.
+would change. Runs on the same data vary together: where there are several data, as partitions or folds, the interval is
+that of a mean over data, each of which is the mean of its seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
@@ -18,7 +19,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean of `count` numbers and its 95 % t-interval, which a single number does not have."""
+    """Mean of `count` runs and its 95 % t-interval, which a single number does not have."""
 
     count: int
     mean: float
@@ -53,6 +54,17 @@ def score(runs: Iterable[Run], name: str, split: str = "test") -> dict[Key, floa
     return per_seed(runs, lambda run: run.scores.get(split, {}).get(name))
 
 
+def average(scores: Mapping[Key, float]) -> Estimate | None:
+    """Mean over data of means over seeds, with its interval; over seeds where there is one content. None of none."""
+    by_data: dict[str, list[float]] = {}
+    for (content, _), number in scores.items():
+        by_data.setdefault(content, []).append(number)
+    if len(by_data) < 2:  # noqa: PLR2004 - nothing to average over but seeds
+        return estimate(scores.values())
+    found = estimate(float(np.mean(some)) for some in by_data.values())
+    return found and replace(found, count=len(scores))
+
+
 def paired(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estimate | None:
     """Mean of the differences at equal seed and data, with its interval."""
-    return estimate(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+    return average({seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs})

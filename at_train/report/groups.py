@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from at_train.report import orthogonals
-from at_train.report.orthogonals import Other
+from at_train.report import orthogonals, paper
+from at_train.report.orthogonals import Other, word
 from at_train.results import Run
 
 STRATEGIES = ("none", "init", "freeze", "anti", "dual", "dann")  # order of rows; others follow
@@ -29,6 +30,8 @@ USUAL = {  # not told in the rows of tables
     "input_scaling": "target",
 }
 
+SEVERAL = object()  # in place of a usual value: several are as common, and each is told
+
 Key = tuple[str, int]  # content of the dataset and seed: what makes two runs a pair
 
 
@@ -49,13 +52,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs that differ in nothing but the seed; `baseline` is the label of the group they are held against."""
+    """Finished runs that differ in nothing but the seed; `baseline` is the label of the group they are held against.
+
+    `unusual` are its settings that are not the usual ones, by name, in words.
+    """
 
     label: str
     runs: tuple[Run, ...]
     baseline: str | None
     row: Row
     other: Other | None
+    unusual: Mapping[str, str]
 
     @property
     def title(self) -> str:
@@ -73,6 +80,10 @@ class Group:
         """Layers that the strategy acts on."""
         acts = self.settings["strategy"] in USED_BY["layers"]
         return tuple(self.settings.get("layers") or ()) if acts else ()
+
+    def beside(self, *names: str) -> str:
+        """What is unusual of it beside these settings, in words."""
+        return _joined(self.unusual, names)
 
 
 @dataclass(frozen=True)
@@ -105,11 +116,19 @@ def sections(runs: Iterable[Run], others: Collection[str] = ()) -> list[Section]
     known = {run.digest: run for run in runs if run.finished}
     for run in known.values():
         found.setdefault((run.dataset["name"], run.dataset["target"]), {})[run.digest] = run
-    made = []
-    for names in sorted(found):
-        asked = [run for digest, run in found[names].items() if digest not in others]
-        made.append(Section(*names, _groups(asked or list(found[names].values()), known)))
-    return made
+    asked = {
+        names: [run for digest, run in found[names].items() if digest not in others] or list(found[names].values())
+        for names in sorted(found)
+    }
+    usual = _usual(asked)
+    return [Section(*names, _groups(some, known, usual[family(*names)])) for names, some in asked.items()]
+
+
+def family(dataset: str, target: str) -> str:
+    """What datasets share that are columns of one table: the name up to the target, and whether it is as released."""
+    before, found, after = dataset.partition(target)
+    released = " as released" if dataset.endswith(paper.AS_RELEASED) else ""
+    return (before + found + after.split("_")[0] if found else dataset) + released
 
 
 def key(run: Run) -> Key:
@@ -123,69 +142,99 @@ def natural(label: str) -> list[tuple[bool, float, str]]:
     return [(True, float(part), "") if part[0] in "0123456789" else (False, 0.0, part) for part in parts]
 
 
-def _groups(runs: Sequence[Run], known: Mapping[str, Run]) -> tuple[Group, ...]:
-    names = dict.fromkeys(name for run in runs for name in run.settings if name not in {"seed", "target"})
+def _usual(asked: Mapping[tuple[str, str], Sequence[Run]]) -> dict[str, dict[str, Any]]:
+    """By family the values that settings have in more of its runs than any other value, and those of the paper."""
+    together: dict[str, list[Run]] = {}
+    for names, runs in asked.items():
+        together.setdefault(family(*names), []).extend(runs)
+    found = {}
+    for name, runs in together.items():
+        used = [_used(run, _names(runs)) for run in runs]
+        common = {setting: _commonest(one[setting] for one in used if setting in one) for setting in _names(runs)}
+        found[name] = common | USUAL
+    return found
+
+
+def _names(runs: Iterable[Run]) -> list[str]:
+    """Settings that tell runs apart."""
+    return list(dict.fromkeys(name for run in runs for name in run.settings if name not in {"seed", "target"}))
+
+
+def _groups(runs: Sequence[Run], known: Mapping[str, Run], usual: Mapping[str, Any]) -> tuple[Group, ...]:
+    names = _names(runs)
     others = [orthogonals.of(run, known) for run in runs]
-    used = [_used(run, other, names) for run, other in zip(runs, others, strict=True)]
+    there = {other for other in others if other}
+    called, short = orthogonals.names(there), orthogonals.told(there)
+    used = [
+        _used(run, names) | ({"orthogonal": called[other]} if other else {})
+        for run, other in zip(runs, others, strict=True)
+    ]
     differing = {name for name in [*names, "orthogonal"] if len({_text(u[name]) for u in used if name in u}) > 1}
     members: dict[str, list[Run]] = {}
-    facts: dict[str, tuple[dict[str, Any], Row, Other | None]] = {}
+    facts: dict[str, tuple[dict[str, Any], Row, Other | None, dict[str, str]]] = {}
     apart = _apart(runs, [_label(settings, differing) for settings in used])
-    short = orthogonals.told(others)
-    usual = {name: _commonest(settings[name] for settings in used if name in settings) for name in names} | USUAL
     for run, other, settings, more in zip(runs, others, used, apart, strict=True):
         label = _label(settings, differing) + more
         members.setdefault(label, []).append(run)
-        row = Row(settings["strategy"], short[other] if other else "", _details(settings, usual) + more)
-        facts[label] = settings, row, other
-    plain = {_rest(settings): label for label, (settings, _, _) in facts.items() if settings["strategy"] == "none"}
+        unusual = _unusual(settings, usual) | ({"orthogonal": more.removeprefix(", ")} if more else {})
+        row = Row(settings["strategy"], short[other] if other else "", _joined(unusual))
+        facts[label] = settings, row, other, unusual
+    plain = {_rest(settings): label for label, (settings, *_) in facts.items() if settings["strategy"] == "none"}
     order = sorted(members, key=lambda label: (rank(facts[label][0]["strategy"]), natural(label)))
     groups = []
     for label in order:
-        settings, row, other = facts[label]
+        settings, row, other, unusual = facts[label]
         baseline = plain.get(_rest(settings))
         mine = tuple(sorted(members[label], key=key))
-        groups.append(Group(label, mine, None if baseline == label else baseline, row, other))
+        groups.append(Group(label, mine, None if baseline == label else baseline, row, other, unusual))
     return tuple(groups)
 
 
-def _used(run: Run, other: Other | None, names: Iterable[str]) -> dict[str, Any]:
+def _used(run: Run, names: Iterable[str]) -> dict[str, Any]:
     """Settings that change what this run learns, by name; one that its folder does not tell is `not told`."""
     strategy = run.settings["strategy"]
-    used = {
+    return {
         name: run.settings.get(name, "not told")
         for name in names
         if strategy not in STRATEGIES or strategy in USED_BY.get(name, STRATEGIES)
     }
-    return {**used, "orthogonal": other.name} if other else used
 
 
 def _label(settings: Mapping[str, Any], differing: set[str]) -> str:
     """What tells a group from the others, in words: strategy and layers always, beta where it acts."""
     head = [settings["strategy"], *(settings.get("layers") or [])]
     if "beta" in settings:
-        head.append(f"beta {_word(settings['beta'])}")
+        head.append(f"beta {word(settings['beta'])}")
     named = [name for name in settings if name in differing - {"strategy", "layers", "beta"}]
-    return ", ".join([" ".join(head), *(f"{name.replace('_', ' ')} {_word(settings[name])}" for name in named)])
+    return ", ".join([" ".join(head), *(f"{name.replace('_', ' ')} {word(settings[name])}" for name in named)])
 
 
-def _details(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
-    """Settings that a row of a table tells beside strategy, orthogonal network and single layer."""
+def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that a row of a table tells beside strategy, orthogonal network and single layer, in words."""
     layers = settings.get("layers") or []
-    told = ["layers " + "+".join(layers)] if len(layers) > 1 else []
-    told += [
-        f"{name.replace('_', ' ')} {_word(value)}"
+    told = {"layers": "layers " + "+".join(layers)} if len(layers) > 1 else {}
+    return told | {
+        name: f"{name.replace('_', ' ')} {word(value)}"
         for name, value in settings.items()
         if name not in {"strategy", "layers", "orthogonal"} and (value != usual[name] or name == "nuisance")
-    ]
-    return ", ".join(told)
+    }
+
+
+def _joined(unusual: Mapping[str, str], but: Collection[str] = ()) -> str:
+    return ", ".join(words for name, words in unusual.items() if name not in but)
 
 
 def _commonest(values: Iterable[Any]) -> Any:
-    """The value that most of the runs have, the first of equally many."""
-    told = list(values)
-    texts = [_text(value) for value in told]
-    return told[max(range(len(told)), key=lambda place: texts.count(texts[place]))] if told else None
+    """The value that more runs have than any other; SEVERAL where some are as common."""
+    told = {}
+    counts: Counter[str] = Counter()
+    for value in values:
+        told[_text(value)] = value
+        counts[_text(value)] += 1
+    first = counts.most_common(2)
+    if len(first) > 1 and first[0][1] == first[1][1]:
+        return SEVERAL
+    return told[first[0][0]] if first else None
 
 
 def _apart(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
@@ -199,10 +248,6 @@ def _apart(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
         f", orthogonal network {digests}" if label in alike else ""
         for label, digests in zip(labels, others, strict=True)
     ]
-
-
-def _word(value: Any) -> str:
-    return "none" if value is None else str(value).removesuffix(".0")
 
 
 def _rest(settings: Mapping[str, Any]) -> str:

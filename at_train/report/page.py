@@ -15,9 +15,10 @@ from at_train.results import replace
 MARK = "at-train-report-files"  # names in a page the files that were written with it
 NOTES = (
     (
-        "Intervals are 95 % t-intervals of the mean over seeds: they tell how much training varies, not what another "
-        "choice of test items would change. A single seed has no interval, shown as -. Intervals are not widened for "
-        "the number of settings compared."
+        "Intervals are 95 % t-intervals of the mean over seeds; where a dataset is there in several partitions or "
+        "folds, of the mean over those, each the mean of its seeds. They tell how much training varies, not what "
+        "another choice of test items would change. A single seed has no interval, shown as -. Intervals are not "
+        "widened for the number of settings compared."
     ),
     (
         "Differences are paired: each run less the run of strategy none that has the same seed, the same data and "

@@ -22,9 +22,11 @@ CHOICE = (
     "The test accuracy of the chosen layer is that of a choice; beside it stands the mean over all layers, which "
     "nobody chose. Selection bias is what choosing alone would gain on test: the best of so many layers by validation "
     "accuracy, were every layer nothing but the network of strategy none again. It is computed from that network's own "
-    "runs, drawn with replacement, as many for each layer as there are seeds; its interval is the jackknife's. A gain "
-    "of the chosen layer counts as far as it exceeds it. The validation accuracy of a chosen layer is no result: the "
-    "layer was chosen for it."
+    "runs, drawn with replacement, as many for each layer as there are seeds that all have; its interval is the "
+    "jackknife's. A gain of the chosen layer counts as far as it exceeds it. Layers are taken for independent draws, "
+    "though those of one seed share data, order and initial weights: where these make most of the difference between "
+    "runs, as with a partition for each seed, less is gained by choosing. The validation accuracy of a "
+    "chosen layer is no result: the layer was chosen for it."
 )
 GAINS = (
     "Mean over targets of the paired differences to strategy none, each at its chosen layer, averaged first over "

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from at_train.report import folders, orthogonals, paper
 from at_train.report.choice import Choice, choose, lines
-from at_train.report.estimates import Estimate, estimate, paired, score
+from at_train.report.estimates import Estimate, average, paired, score
 from at_train.report.formats import UNKNOWN, Cell, csv_text, exact, with_interval
-from at_train.report.groups import Row, Section, natural, rank
+from at_train.report.groups import Row, Section, family, natural, rank
 from at_train.report.paper import AS_RELEASED
 from at_train.results import Run
 
@@ -39,7 +39,7 @@ class Family:
     @property
     def rows(self) -> list[Row]:
         """Of all columns; within a strategy controls and unusual settings come last."""
-        found = {row: choice.chosen.other for _, choices in self.columns.values() for row, choice in choices.items()}
+        found = {row: choice.line.other for _, choices in self.columns.values() for row, choice in choices.items()}
 
         def place(row: Row) -> tuple[int, bool, bool, list[tuple[bool, float, str]]]:
             other = found[row]
@@ -52,7 +52,7 @@ def families(sections: Iterable[Section]) -> list[Family]:
     """Tables of target tasks; networks that learnt an orthogonal task stand in `pretraining`."""
     found: dict[tuple[str, str], list[Section]] = {}
     for section in sections:
-        found.setdefault((_family(section), section.target), []).append(section)
+        found.setdefault((family(section.dataset, section.target), section.target), []).append(section)
     made: list[Family] = []
     for (name, target), some in found.items():
         table = paper.table_of(some[0].dataset, target)
@@ -104,7 +104,7 @@ def _column(
 ) -> tuple[list[str], dict[Row, list[str]]]:
     """Titles and cells of one dataset: ours, the paper's, difference to the baseline, the chosen layer."""
     short = _short(family, name)
-    layered = any(choice.chosen.layers for choice in choices.values())
+    layered = any(group.layers for choice in choices.values() for group in choice.line.candidates)
     titles = [f"{short} (%)", *(["paper"] * bool(family.published)), "diff. to none (points)"]
     titles += ["layer"] * layered
     cells = {}
@@ -121,9 +121,11 @@ def _column(
 
 def accuracy(choice: Choice, split: str) -> tuple[Estimate | None, Estimate | None]:
     """Accuracy of the chosen group on a split, and its difference to the baseline."""
+    if choice.chosen is None:
+        return None, None
     ours = score(choice.chosen.runs, "accuracy", split)
     baseline = choice.line.baseline
-    return estimate(ours.values()), paired(ours, score(baseline.runs, "accuracy", split)) if baseline else None
+    return average(ours), paired(ours, score(baseline.runs, "accuracy", split)) if baseline else None
 
 
 def pretraining(sections: Sequence[Section]) -> Shown | None:
@@ -138,7 +140,7 @@ def pretraining(sections: Sequence[Section]) -> Shown | None:
         theirs = [[paper.text(2, getattr(known, split, None))] * len(beside) for split in SPLITS[:2]]
         kinds = [orthogonals.untaught(group.runs[0]) for group in section.groups]
         for group, kind in zip(section.groups, kinds, strict=True):
-            ours = [with_interval(estimate(score(group.runs, "accuracy", split).values())) for split in SPLITS[:2]]
+            ours = [with_interval(average(score(group.runs, "accuracy", split))) for split in SPLITS[:2]]
             words = ", ".join(filter(None, (kind, group.row.details * (kinds.count(kind) > 1))))
             title = f"{section.dataset}: {section.target}" + f", {words}" * bool(words)
             about = [str(len(group.runs[0].dataset["classes"])), _hours(group.runs[0]), *hours]
@@ -200,14 +202,14 @@ def _exact_rows(family: Family) -> Iterable[Sequence[Cell]]:
         for row, choice in choices.items():
             for split in SPLITS:
                 ours, difference = accuracy(choice, split)
-                if ours is None:
+                on_test = split == "test"
+                if ours is None and not (on_test and choice.mean_test):
                     continue
                 number = published(choice, split)
-                on_test = split == "test"
                 yield (
                     *(family.published.number if family.published else None, section.dataset, section.target),
-                    *(row.strategy, row.orthogonal, row.details, split, "+".join(choice.chosen.layers)),
-                    *(len(choice.line.candidates), ours.count, *exact(ours)),
+                    *(row.strategy, row.orthogonal, row.details, split, "+".join(choice.layers)),
+                    *(len(choice.line.candidates), ours.count if ours else None, *exact(ours)),
                     None if number is None else number / 100,
                     *exact(difference),
                     difference.count if difference else None,
@@ -218,17 +220,10 @@ def _exact_rows(family: Family) -> Iterable[Sequence[Cell]]:
 
 def published(choice: Choice, split: str) -> float | None:
     """The paper's number for a row that has its settings; None for any other, and for controls."""
-    row, other, section = choice.line.row, choice.chosen.other, choice.line.section
+    row, other, section = choice.line.row, choice.line.other, choice.line.section
     if row.details or (other and other.control):
         return None
     return paper.published(section.dataset, section.target, row.strategy, other.tasks if other else (), split)
-
-
-def _family(section: Section) -> str:
-    """The dataset's name up to its target, and whether it is a variant as released: what columns of a table share."""
-    before, found, after = section.dataset.partition(section.target)
-    released = " as released" if section.dataset.endswith(AS_RELEASED) else ""
-    return (before + found + after.split("_")[0] if found else section.dataset) + released
 
 
 def _short(family: Family, dataset: str) -> str:
@@ -245,4 +240,4 @@ def _hours(run: Run) -> str:
 
 def _layer(choice: Choice) -> str:
     many = len(choice.line.candidates)
-    return ("+".join(choice.chosen.layers) or UNKNOWN) + f", of {many}" * (many > 1)
+    return ("+".join(choice.layers) or UNKNOWN) + f", of {many}" * (many > 1)

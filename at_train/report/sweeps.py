@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from at_train.report import paper
-from at_train.report.choice import Choice, lines
-from at_train.report.estimates import Estimate, estimate, paired, score
+from at_train.report.choice import Choice, Line, lines
+from at_train.report.estimates import Estimate, average, estimate, paired, score
 from at_train.report.formats import with_interval
 from at_train.report.groups import COMPARED, Group, Section, natural
 from at_train.report.orthogonals import Other
@@ -64,12 +64,12 @@ def gains(families: Sequence[Family]) -> list[Gain]:
 
 
 def _same(wanted: bool) -> Callable[[Choice], bool]:
-    return lambda one: bool(one.chosen.other) and _other(one.chosen).same_corpus is wanted
+    return lambda one: bool(one.line.other) and _other(one.line).same_corpus is wanted
 
 
-def _other(group: Group) -> Other:
-    assert group.other is not None
-    return group.other
+def _other(of: Group | Line) -> Other:
+    assert of.other is not None
+    return of.other
 
 
 def _usual(choices: Iterable[Choice]) -> list[Choice]:
@@ -77,7 +77,7 @@ def _usual(choices: Iterable[Choice]) -> list[Choice]:
     return [
         one
         for one in choices
-        if one.line.row.strategy in COMPARED and not one.line.row.details and not _other(one.chosen).control
+        if one.line.row.strategy in COMPARED and not one.line.row.details and not _other(one.line).control
     ]
 
 
@@ -98,7 +98,7 @@ def _gain(name: str, targets: Sequence[Sequence[Choice]]) -> Gain:
 
 def _differences(choice: Choice) -> dict[int, float]:
     """Test accuracy less that of the baseline, by seed; the mean where a seed is there on several data."""
-    if choice.line.baseline is None:
+    if choice.line.baseline is None or choice.chosen is None:
         return {}
     ours, theirs = (score(group.runs, "accuracy") for group in (choice.chosen, choice.line.baseline))
     found: dict[int, list[float]] = {}
@@ -124,7 +124,7 @@ def ablations(sections: Iterable[Section]) -> list[Ablation]:
         places: dict[tuple[str, str], dict[str, Group]] = {}
         for group in section.groups:
             way = _way(group)
-            if way and len(group.layers) == 1 and group.row.details in {"", f"beta {_beta(group)}"}:
+            if way and len(group.layers) == 1 and not group.beside("beta"):
                 places.setdefault((group.row.orthogonal, group.layers[0]), {}).setdefault(way, group)
         for (orthogonal, layer), ways in sorted(places.items(), key=lambda item: natural(" ".join(item[0]))):
             if len(ways) > 1 and ("inverse beta" in ways or "frozen" in ways):
@@ -164,7 +164,9 @@ def betas(section: Section) -> list[Sweep]:
     for group in section.groups:
         beta = float(group.settings.get("beta", 1))
         if group.settings["strategy"] in COMPARED and beta >= 0:
+            beside = group.beside("layers", "beta", "similarity", "aggregation")
             name = f"{group.settings['strategy']}: {group.row.orthogonal}, {'+'.join(group.layers)}"
+            name += f", {beside}" * bool(beside)
             way = ", ".join(str(group.settings.get(key, "not told")) for key in ("similarity", "aggregation"))
             found.setdefault(name, {}).setdefault(way, {}).setdefault(beta, group)
     by_label = {group.label: group for group in section.groups}
@@ -183,16 +185,25 @@ def betas(section: Section) -> list[Sweep]:
 
 def aggregations(section: Section) -> list[Shown]:
     """Table 6, one for each orthogonal network and layer where several aggregations or similarities were tried."""
-    found: dict[tuple[str, str, str], dict[tuple[str, str], Group]] = {}
+    found: dict[tuple[str, ...], dict[tuple[str, str], Group]] = {}
     for group in section.groups:
         if group.settings["strategy"] == "anti" and len(group.layers) == 1:
-            place = (group.row.orthogonal, group.layers[0], _beta(group))
+            place = (group.row.orthogonal, group.layers[0], f"beta {_beta(group)}", *filter(None, [_beside(group)]))
             way = (str(group.settings.get("similarity")), str(group.settings.get("aggregation")))
             found.setdefault(place, {}).setdefault(way, group)
-    return [_aggregated(section, *place, ways) for place, ways in found.items() if len({way[1] for way in ways}) > 1]
+    return [
+        _aggregated(section, ", ".join(place), ways)
+        for place, ways in found.items()
+        if len({way[1] for way in ways}) > 1
+    ]
 
 
-def _aggregated(section: Section, orthogonal: str, layer: str, beta: str, ways: dict[tuple[str, str], Group]) -> Shown:
+def _beside(group: Group) -> str:
+    """What is unusual of it beside what table 6 is about."""
+    return group.beside("beta", "similarity", "aggregation")
+
+
+def _aggregated(section: Section, place: str, ways: dict[tuple[str, str], Group]) -> Shown:
     """Rows by aggregation; by similarity the splits, the paper's numbers, and the difference to the baseline."""
     similarities = sorted({similarity for similarity, _ in ways})
     rows = sorted({aggregation for _, aggregation in ways}, key=_aggregation_rank)
@@ -206,7 +217,7 @@ def _aggregated(section: Section, orthogonal: str, layer: str, beta: str, ways: 
                 group = ways.get((similarity, aggregation))
                 number = _published_aggregation(section, group, split) if group else None
                 told = told or number is not None
-                accuracy = estimate(score(group.runs, "accuracy", split).values()) if group else None
+                accuracy = average(score(group.runs, "accuracy", split)) if group else None
                 row.extend([with_interval(accuracy), paper.text(6, number)])
         titles.append(f"{similarity}, diff. to none (points)")
         for row, aggregation in zip(table, rows, strict=True):
@@ -214,7 +225,7 @@ def _aggregated(section: Section, orthogonal: str, layer: str, beta: str, ways: 
             row.append(
                 with_interval(_paired(group, by_label.get(group.baseline or ""), "test") if group else None, "+")
             )
-    name = f"{section.dataset}, {orthogonal}, {layer}, beta {beta}: aggregations and similarities"
+    name = f"{section.dataset}, {place}: aggregations and similarities"
     return Shown(("Table 6, " if told else "") + name, [titles, *table], paper.NOTES[6] if told else "")
 
 
@@ -225,7 +236,7 @@ def _aggregation_rank(name: str) -> tuple[int, str]:
 
 def _published_aggregation(section: Section, group: Group, split: str) -> float | None:
     other, settings = _other(group), group.settings
-    if other.control or _beta(group) != "1":
+    if other.control or _beta(group) != "1" or _beside(group):
         return None
     return paper.aggregated(section.dataset, other.tasks, settings["similarity"], settings["aggregation"], split)
 
@@ -237,4 +248,4 @@ def _paired(group: Group, baseline: Group | None, split: str) -> Estimate | None
 
 
 def _test(group: Group | None) -> Estimate | None:
-    return estimate(score(group.runs, "accuracy").values()) if group else None
+    return average(score(group.runs, "accuracy")) if group else None

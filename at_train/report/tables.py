@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from at_train.report.estimates import Estimate, estimate, paired, per_seed, score
+from at_train.report.estimates import Estimate, average, paired, per_seed, score
 from at_train.report.formats import UNKNOWN, Cell, csv_text, exact, interval, percent
 from at_train.report.groups import Group, Key, Section, key, natural
 from at_train.results import Run
@@ -78,15 +78,15 @@ def _row(section: Section, group: Group, baseline: Group | None) -> Row:
         target=section.target,
         setting=group.label,
         seeds=len({key(run) for run in group.runs}),
-        train=estimate(score(group.runs, "accuracy", "train").values()),
-        valid=estimate(score(group.runs, "accuracy", "valid").values()),
-        test=estimate(ours.values()),
-        macro_f1=estimate(score(group.runs, "macro_f1").values()),
-        worst={name: estimate(_worst(group, name).values()) for name in section.nuisances},
-        best_epoch=estimate(per_seed(group.runs, lambda run: run.best_epoch).values()),
+        train=average(score(group.runs, "accuracy", "train")),
+        valid=average(score(group.runs, "accuracy", "valid")),
+        test=average(ours),
+        macro_f1=average(score(group.runs, "macro_f1")),
+        worst={name: average(_worst(group, name)) for name in section.nuisances},
+        best_epoch=average(per_seed(group.runs, lambda run: run.best_epoch)),
         baseline=group.baseline,
         difference=paired(ours, theirs),
-        conflicting=estimate(conflicting.values()),
+        conflicting=average(conflicting),
         conflicting_difference=paired(conflicting, their_conflicting),
     )
 
@@ -105,7 +105,7 @@ def _values(group: Group, attribute: str) -> list[Value]:
     for name in sorted({name for _, groups in scored for name in groups}, key=natural):
         by_run = {run.digest: groups[name] for run, groups in scored if name in groups}
         items = [group["items"] for group in by_run.values()]
-        accuracy = estimate(_accuracies(group, by_run).values())
+        accuracy = average(_accuracies(group, by_run))
         assert accuracy is not None, "a value is listed because a run was scored on it"
         found.append((name, (min(items), max(items)), accuracy))
     lowest = min(found, key=lambda entry: entry[2].mean, default=None)

@@ -72,15 +72,18 @@ class Entry(Wanted):
 
 
 class Select(_Block):
-    """How a report picks one point of an axis; the runner trains them all."""
+    """How a report picks one layer of several; the runner trains them all."""
 
     rule: Literal["best_validation_accuracy"]
-    over: str
+    over: Literal["layers"]
     entries: tuple[str, ...] = ()
 
 
 class Study(_Block):
-    """A grid of runs. `baseline` names the entry gains are measured from, `controls` those that must show none."""
+    """A grid of runs. `baseline` names the entry gains are measured from, `controls` those that must show none.
+
+    Reports measure gains from runs of strategy none, and tell controls by what their orthogonal networks learnt.
+    """
 
     name: Name
     about: str = ""
@@ -104,6 +107,10 @@ class Study(_Block):
             _refuse_unknown("entry", name, names)
         if any(len(set(seeds)) < len(seeds) for seeds in (self.seeds, *(entry.seeds or () for entry in self.runs))):
             raise ValueError("seeds: one stands twice, expected each once")
+        for entry in self.runs:
+            strategy = entry.settings.get("strategy", self.settings.get("strategy", "none"))
+            if entry.name == self.baseline and strategy != "none":
+                raise ValueError(f"baseline: entry '{entry.name}' is of strategy {strategy}, expected one of none")
         if self.select:
             spanned = {axis for entry in self.runs for axis in entry.axes}
             _refuse_unknown("axis", self.select.over, sorted(spanned))

@@ -23,6 +23,12 @@ OGG_PAGE = struct.Struct("<4sBB20xB")
 OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # the longest page there can be
 OGG_LAST_PAGE = 0x04
 
+MP3_FRAME = 1152  # samples
+MP3_GUESSED_FRAMES = 2  # by which a guess from the size of the sound misses
+MP3_COUNTS = (b"Xing", b"Info", b"VBRI")  # begin what an encoder says of its frames, in the first of them
+ID3 = struct.Struct(">3sxxx4B")  # before the sound: size in groups of seven bits
+ID3_BEHIND, ID3_BEHIND_BYTES = b"TAG", 128
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -77,6 +83,26 @@ def check(file: int, kind: str, where: str) -> None:
         _check_au(file, magic, where)
     else:
         _check_chunks(file, LAYOUTS[magic], where)
+
+
+def guessed(file: int, kind: str, frames: int) -> int:
+    """How many of its frames an open file may lack, as their number is a guess: of some MP3 a few, of others none.
+
+    For an MP3 whose encoder did not count them the decoder takes those that the bytes of the file would hold, the tags
+    before and behind the sound among them.
+    """
+    if kind != "MP3":
+        return 0
+    magic, *groups = ID3.unpack(os.pread(file, ID3.size, 0).ljust(ID3.size, b"\0"))
+    tag_bytes = 0
+    if magic == b"ID3":
+        tag_bytes = ID3.size + sum(group << shift for group, shift in zip(groups, (21, 14, 7, 0), strict=True))
+    if any(name in os.pread(file, MP3_FRAME, tag_bytes) for name in MP3_COUNTS):
+        return 0
+    size = os.fstat(file).st_size
+    if os.pread(file, len(ID3_BEHIND), max(0, size - ID3_BEHIND_BYTES)) == ID3_BEHIND:
+        tag_bytes += ID3_BEHIND_BYTES
+    return MP3_GUESSED_FRAMES * MP3_FRAME + -(-frames * min(tag_bytes, size) // size)
 
 
 def _cut_short(where: str, came: str) -> AudioError:

@@ -27,10 +27,16 @@ class Stream(soundfile.SoundFile):
     """
 
     read_from = False  # whether it stands somewhere else than at its first sample
+    guessed = 0  # how many of its frames may not be there, as their number is a guess
 
     def seekable(self) -> bool:
         """Say no."""
         return False
+
+    @property
+    def can_be_sought(self) -> bool:
+        """Whether the library can go to another place in it."""
+        return bool(super().seekable())
 
     @property
     def forgets(self) -> bool:
@@ -76,6 +82,7 @@ class Opened:
             self._sound = Stream(self._file, closefd=False)
             refuse_impossible(self._sound.samplerate, self._sound.channels, where)
             containers.check(self._file, self._sound.format, where)
+            self._sound.guessed = containers.guessed(self._file, self._sound.format, self._sound.frames)
             self._path = path
         return self._sound
 

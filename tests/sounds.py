@@ -9,6 +9,7 @@ from at_data.recordings import Recording
 from at_data.stages.audio import Audio
 
 RATE_HZ = 16_000
+PCM_16_STEP = 1 / 32768
 
 
 def noise(samples=RATE_HZ, channels=None, seed=0):

@@ -11,8 +11,9 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from sounds import RATE_HZ, noise, settings, stretch, whole, write
+from sounds import PCM_16_STEP, RATE_HZ, noise, settings, stretch, whole, write
 
+from at_data import containers
 from at_data.errors import AudioError
 from at_data.sound_files import HIGHEST_RATE_HZ
 from at_data.stages import audio
@@ -103,6 +104,35 @@ def test_an_mp3_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match=r"cut short|cannot be decoded"):
         load(tmp_path, whole("a.mp3"), settings())
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"), [(b"", b""), (b"ID3\x04\0\0\0\0\x20\0" + bytes(4096), b"TAG" + bytes(125))]
+)
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100])
+def test_an_mp3_whose_encoder_did_not_count_its_frames_is_whole_and_where_it_is_damaged_refused(
+    tmp_path, rate_hz, before, behind
+):
+    how = {
+        "format": "MP3",
+        "bitrate_mode": "CONSTANT",
+        "compression_level": 0.99,
+    }  # so few bits that none are spent on it
+    path = write(tmp_path, "a.mp3", noise(4 * rate_hz), rate_hz, **how)
+    content = path.read_bytes()
+    assert not any(name in content[:2000] for name in containers.MP3_COUNTS)
+    path.write_bytes(before + content + behind)
+    with soundfile.SoundFile(path) as sound:
+        claimed, there = sound.frames, len(sound.read())
+    assert rate_hz == 16_000 or there < claimed
+    samples, _ = decode(path, whole("a.mp3"))
+    assert samples.size == there
+    assert decode(path, stretch(3.5, 0.5, "a.mp3"))[0].size == rate_hz // 2
+    damaged = bytearray(content)
+    damaged[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    path.write_bytes(before + damaged + behind)
+    with pytest.raises(AudioError, match=r"cut short|cannot be decoded"):
+        decode(path, whole("a.mp3"))
 
 
 @pytest.mark.parametrize("kind", ["NIST", "CAF", "SVX", "VOC", "AVR", "PAF", "IRCAM", "MAT5"])

@@ -21,6 +21,8 @@ from at_data.sound_files import HIGHEST_RATE_HZ, Opened, Stream, printable, reas
 # 4.6 hours at 16 kHz, 1.5 hours at 48 kHz; the longest file of the corpora read here lasts under one hour.
 MOST_SAMPLES = 1 << 28
 BLOCK_SAMPLES = 1 << 20  # read at a time, of all channels: 4 MiB
+# MP3 takes bits from frames before, Opus its state: after so many frames of either samples are those of the whole file
+RUN_UP_FRAMES = 23_040
 TRUSTED_SAMPLES = 1 << 22  # a header is believed that far before anything is decoded: 16 MiB, 4 minutes at 16 kHz
 
 # 24 dB beyond full scale. Lossy codecs and float files that were mixed hot go a few dB beyond it; what goes further has
@@ -68,8 +70,9 @@ def decode(
     `data` is all that the file holds, where the caller has read it anyway: a plain WAV is then not opened again.
     `opened` keeps another file open for the next call.
 
-    The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, never reached by
-    reading; it runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
+    The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, not reached by reading,
+    but for half a second before it where the codec remembers what came before, and but for the few codecs that cannot
+    be sought. It runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
     touch share no sample and leave none out. One whose end was rounded up beyond the file ends with it (`frames_of`).
 
     Read are WAV (RIFF, RF64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and W64: the containers in which damage can be
@@ -153,11 +156,10 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
         raise AudioError(where, came, "a length in the header", "decode the file and write it anew")
     first, last = _stretch(recording, frames, rate_hz, where)
     _refuse_too_long(last - first, rate_hz, where)
-    if first or sound.read_from:
-        sound.seek(first)
-    sound.read_from = True
+    _go_to(sound, first)
     samples, faults = _decoded(sound, last - first)
-    if samples.size < last - first:
+    lacking = last - first - samples.size
+    if lacking > (sound.guessed if last == frames and samples.size else 0):
         came = f"cut short: {first + samples.size} frames decoded of the {frames} in the header"
         raise AudioError(where, came, "a whole file", "restore it from the corpus")
     if faults.wrong:
@@ -169,6 +171,25 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
         todo = "divide its samples by what full scale is in them (32768 if they are 16-bit integers), or leave it out"
         raise AudioError(where, came, expected, todo)
     return samples
+
+
+def _go_to(sound: Stream, frame: int) -> None:
+    """Have this be the frame that is read next.
+
+    A codec that remembers what it decoded before is sought `RUN_UP_FRAMES` earlier, and one that cannot be sought is
+    read from its beginning.
+    """
+    if frame or sound.read_from:
+        start = frame if sound.forgets else max(0, frame - RUN_UP_FRAMES) if sound.can_be_sought else 0
+        if start or sound.read_from:
+            sound.seek(start)
+        block = max(1, BLOCK_SAMPLES // sound.channels)
+        while start < frame:
+            got = len(sound.read(min(block, frame - start), dtype="float32"))
+            if not got:
+                break  # cut short, which who reads on is told
+            start += got
+    sound.read_from = True
 
 
 def _refuse_too_long(samples: int, rate_hz: int, where: str) -> None:

@@ -72,7 +72,10 @@ Rule = Literal["drop", "fail", "keep"]
 
 
 class Duplicates(_Settings):
-    """What becomes of a recording that another split holds too: the same samples, or the same sound in other ones."""
+    """What becomes of a recording that another split holds too: the same samples, or the same sound in other ones.
+
+    Stretches of one file that share samples are nearly the same.
+    """
 
     exact: Rule
     near: Rule

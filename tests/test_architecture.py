@@ -47,6 +47,7 @@ DATA = {
         "at_data.errors",
     },
     "at_data.stages.fingerprints": set(),
+    "at_data.stages.overlaps": set(),
     "at_data.stages.duplicates": {"at_data.scratch", "at_data.stages.duplicates"},
     "at_data.stages.leaks": {"at_data.recordings", "at_data.rolls", "at_data.errors"},
     "at_data.synth": {"at_data.synth", "at_data.seeds", "at_data.errors"},

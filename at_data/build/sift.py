@@ -16,9 +16,9 @@ from at_data.build.plan import Plan
 from at_data.build.rows import Items, Rows
 from at_data.build.told import Told
 from at_data.errors import CorpusError
-from at_data.rolls import Roll
+from at_data.rolls import ABSENT, Roll
 from at_data.rolls.assignment import Assignment
-from at_data.stages import duplicates, leaks
+from at_data.stages import duplicates, leaks, overlaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,15 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Ru
     rules = plan.manifest.duplicates
     several = said.waveforms.several()
     same = {} if rules.exact == "keep" else _same(said.waveforms, several, places)
-    _refuse_duplicates(plan, same, rules.exact, "exact", "the same waveform as")
+    _refuse_duplicates(plan, same, rules.exact, "exact", "have the same waveform as")
     left_out += _entries(same, kinds.DUPLICATE, "same waveform as")
     dropped = [loser.number for loser in same.values()]
+    sharing = {} if rules.near == "keep" else _sharing(places, said.waveforms.there, dropped)
+    _refuse_duplicates(plan, sharing, rules.near, "near", "share samples with")
+    left_out += _entries(sharing, kinds.NEAR_DUPLICATE, "shares samples with")
+    dropped += [loser.number for loser in sharing.values()]
     nearly, near = _near(run, places, rules.near, said.words.without(np.array(dropped, np.int64)))
-    _refuse_duplicates(plan, nearly, rules.near, "near", "nearly the same sound as")
+    _refuse_duplicates(plan, nearly, rules.near, "near", "have nearly the same sound as")
     left_out += _entries(nearly, kinds.NEAR_DUPLICATE, "nearly the same sound as")
     dropped += [loser.number for loser in nearly.values()]
     items = _items(plan, said.rows[:own], np.array(dropped, np.int64))
@@ -127,6 +131,31 @@ def _same(waveforms: Hashes, numbers: Int64[np.ndarray, "several"], places: Assi
     return _losers(losers, dict(zip(ids, numbers.tolist(), strict=True)), splits)
 
 
+def _sharing(places: Assignment, there: Bool[np.ndarray, "listing"], dropped: Sequence[int]) -> dict[str, _Loser]:
+    """Stretches that share samples with one of the same file in a more protected split."""
+    columns = places.columns
+    if np.isnan(columns.starts_s).all():
+        return {}  # whole files share none
+    asked = scratch.filled(there, bool)
+    asked[np.array(dropped, np.int64)] = False
+    asked &= places.codes != ABSENT
+    numbers = np.flatnonzero(asked)
+    ranks = np.array([leaks.RANK[name] for name in places.names], np.int8)[places.codes[numbers]]
+    several = overlaps.of_several_ranks(columns.paths.ranks[numbers], ranks)
+    numbers, ranks = numbers[several], ranks[several]
+    starts_s = np.nan_to_num(columns.starts_s[numbers])
+    lengths_s = columns.lengths_s[numbers]
+    stops_s = starts_s + np.where(np.isnan(lengths_s), np.inf, lengths_s)
+    keepers = overlaps.losers(columns.paths.ranks[numbers], starts_s, stops_s, ranks)
+    gone = np.flatnonzero(keepers != overlaps.NOBODY)
+    losers, winners = numbers[gone], numbers[keepers[gone]]
+    splits = places.some(winners)
+    return {
+        item: _Loser(number, keeper, splits[keeper])
+        for item, number, keeper in zip(columns.ids.at(losers), losers.tolist(), columns.ids.at(winners), strict=True)
+    }
+
+
 def _near(
     run: duplicates.Run | None, places: Assignment, rule: str, words: Words
 ) -> tuple[dict[str, _Loser], list[tuple[str, str]]]:
@@ -164,7 +193,7 @@ def _refuse_duplicates(plan: Plan, found: Mapping[str, _Loser], rule: str, key: 
         pairs = "; ".join(f"{item} = {loser.keeper}" for item, loser in sorted(found.items())[:5])
         raise CorpusError(
             plan.root,
-            f"{len(found)} recordings have {text} one in another split ({pairs})",
+            f"{len(found)} recordings {text} one in another split ({pairs})",
             "no recording in two splits",
             f"set duplicates.{key}: drop in the manifest, or remove one of each",
         )

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from at_data import plain_yaml
 from at_data.errors import ManifestError
@@ -22,7 +32,7 @@ from at_data.stages.noise import Task as NoiseTask
 from at_data.stages.quiet import Faint, Quiet
 from at_data.stages.scaling import Scaling
 from at_data.stages.segments import Cut
-from at_data.stages.selection import Balance, Cap, MostFrequent, Undersample, Wish
+from at_data.stages.selection import Balance, Cap, MostFrequent, Undersample, Wish, in_order
 from at_data.stages.spectra import Stft
 from at_data.stages.splits import Folds, Fractions, Imported, Published, Split, kept_whole
 
@@ -105,7 +115,7 @@ class Manifest(_Settings):
     name: Name
     corpus: str
     target: str
-    keep: dict[str, Wish]
+    keep: Annotated[dict[str, Wish], AfterValidator(in_order)]
     nuisances: tuple[str, ...]
     balance: Balance
     subset: Annotated[_None | Annotated[Subset, Tag("<subset>")], _none_or("<subset>", "split, bias, target, part")]

@@ -114,6 +114,21 @@ def test_the_digest_sees_settings_and_not_how_they_are_written() -> None:
     assert manifest.parse(raw | {"seed": 2}, "a").digest != manifest.parse(raw, "a").digest
 
 
+def test_a_manifest_is_the_same_text_however_its_free_keys_were_ordered() -> None:
+    keep = {"word": {"low": ["one", "two"], "high": ["eight", "nine"]}, "speaker": ["x", "y"]}
+    mixed = {"corpus": "ms_snsd", "keep": {"noise_type": ["Babble"], "kind": ["noise"]}, "speech_level_dbfs": -25}
+    mixed |= {"level_dbfs": [-40, -20], "offset": "random", "crossfade_s": 0.01, "clipping": "none"}
+    mixed |= {"split": {"train": 0.4, "valid": 0.3, "test": 0.3}}
+
+    def backwards(value: Any) -> Any:
+        return {k: backwards(value[k]) for k in reversed(value)} if isinstance(value, dict) else value
+
+    raw = plain() | {"keep": keep, "noise": mixed}
+    one, other = manifest.parse(raw, "a"), manifest.parse(backwards(raw), "b")
+    assert one.model_dump_json() == other.model_dump_json()
+    assert one.digest == other.digest
+
+
 def test_a_number_written_as_a_whole_number_or_with_a_point_is_the_same_setting() -> None:
     raw = plain()
     other = json.loads(json.dumps(raw))

@@ -61,6 +61,13 @@ def test_too_few_mixtures_and_absent_speech_are_refused(numbers: dict[str, int],
         made(numbers, voices)
 
 
+@pytest.mark.parametrize("name", ["noise_type", SPEECH, NOISE])
+def test_an_attribute_of_the_speech_that_would_be_lost_is_refused(name: str) -> None:
+    voices = [Recording("a", "made", "a.wav", {"voice": "v", name: "mine"})]
+    with pytest.raises(ManifestError, match=f"noise: the speech has an attribute {name} of its own"):
+        mixtures({"train": voices}, {"train": noises("train")}, "noise_type", {"train": 3}, 1)
+
+
 def test_a_noise_without_the_label_is_named() -> None:
     bare = {"train": [Recording("hum", "made", "hum.wav", {"kind": "noise"})]}
     with pytest.raises(ManifestError, match=r"noise\.label: hum has no 'noise_type'; .*kind"):

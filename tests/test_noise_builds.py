@@ -135,6 +135,20 @@ def test_one_noise_under_two_names_and_codes_is_a_leak(digits: Path, settings: d
         build(manifest.parse(settings | {"noise": NOISE}, "here"), digits, tmp_path / "out", noise_source=noises)
 
 
+def test_a_recording_of_one_split_is_no_noise_of_another(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    made = manifest.parse(settings | {"noise": NOISE}, "here")
+    built = build(made, digits, tmp_path / "before", noise_source=noises)
+    test = [row["path"] for row in rows(built.folder) if row["split"] == "test"]
+    shutil.copytree(noises, tmp_path / "noises")
+    for path, file in zip(test, sorted((tmp_path / "noises" / "noise_train").iterdir()), strict=False):
+        shutil.copy(digits / path, file)  # most of which are noise of train and valid
+    with pytest.raises(ManifestError, match=r"\d+ recordings that are noise of another split \(.* of test is noise of"):
+        build(made, digits, tmp_path / "after", noise_source=tmp_path / "noises")
+    assert not [path for path in (tmp_path / "after").glob("*") if not path.name.endswith(".partial")]
+
+
 def test_a_noise_task_divides_voices_and_noise_files_and_keeps_the_levels_of_a_mixture_together(tmp_path: Path) -> None:
     source = write_noises(write_sentences(tmp_path / "MS-SNSD"), TYPES[:10], files=5)
     write_noises(source, TYPES[10:], files=2)

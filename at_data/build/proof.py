@@ -3,6 +3,8 @@
 from at_data.build.plan import Plan
 from at_data.build.rows import Items
 from at_data.build.sift import Sifted
+from at_data.build.sources import ABSENT, Content, Files
+from at_data.errors import ManifestError
 from at_data.rolls import joined
 from at_data.stages import bias, leaks
 
@@ -44,3 +46,33 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
             heard[place].update(sifted.noises[noise] for kept in some for noise in kept.mixing("noise"))
         proof += leaks.prove_disjoint(leaks.NOISE_WAVEFORM, heard)
     return proof
+
+
+def refuse_recordings_as_noise(made: Plan, files: Files) -> None:
+    """Nothing, or ManifestError where a noise file is a recording of another split than the noise's own."""
+    if made.noise is None:
+        return
+    place = {noise.path: split for split, some in made.noise.by_split.items() for noise in some}
+    splits_of: dict[Content, set[str]] = {}
+    corpus: dict[str, Content] = {}
+    for (_, path), held in files.noise():
+        if held.size_bytes != ABSENT:
+            splits_of.setdefault(held, set()).add(place[path])
+    for (which, path), held in files.entries():
+        if which == "corpus" and held in splits_of:
+            corpus[path] = held
+    if not corpus:
+        return
+    found = {}
+    for recording, split in zip(made.recordings, made.assigned.each(made.recordings), strict=True):
+        of_noise = splits_of.get(corpus.get(recording.path, Content(ABSENT, "")), set())
+        others = of_noise - {"test" if split == bias.CONFLICTING else split}
+        if others:
+            found[recording.id] = f"{recording.id} of {split} is noise of {' and '.join(sorted(others))}"
+    if found:
+        raise ManifestError(
+            f"{made.manifest.name}, noise",
+            f"{len(found)} recordings that are noise of another split ({'; '.join(list(found.values())[:3])})",
+            "noise that is no recording of another split",
+            "keep those files out of the noise: narrow noise.keep, or take them out of its folder",
+        )

@@ -112,13 +112,17 @@ class Files:
             _same(self._paths.at(held["path"].reshape(1))[0], _content(before), _content(held))
         self._entries = scratch.filled(met[order[~again]], ENTRY)
 
+    def noise(self) -> Iterator[tuple[Key, Content]]:
+        """Every file of noise."""
+        yield from sorted(self._noise.items())
+
     def entries(self) -> Iterator[tuple[Key, Content]]:
         """Every file, in the order of `merge`."""
         for start in range(0, self._entries.size, CHUNK):
             some = self._entries[start : start + CHUNK]
             for path, entry in zip(self._paths.at(some["path"]), some, strict=True):
                 yield ("corpus", path), _content(entry)
-        yield from sorted(self._noise.items())
+        yield from self.noise()
 
 
 def _content(entry: np.void) -> Content:

@@ -238,13 +238,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number; write null for what is not known")
+
+
 def from_json(text: str) -> Any:
     """Value that a JSON text says.
 
-    ValueError where it is none, is too deep, holds half a surrogate pair, or a key twice in one object.
+    ValueError where it is none, is too deep, holds half a surrogate pair, a number that is none (NaN, Infinity), or a
+    key twice in one object.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_once)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:

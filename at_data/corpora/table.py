@@ -40,6 +40,7 @@ MOST_BYTES = 1 << 30  # of a list
 SPLITS = ("train", "valid", "test")
 PLAIN = frozenset(("", ".", ".."))  # parts of a path that has to be looked at
 OWN = ("path", "start_s", "length_s", "split", "id")
+OF_THE_PROOF = ("waveform",)
 OTHER_MARKS = {"\t": "tabs", ";": "semicolons"}  # that part cells in files that are no CSV
 
 # start, t_start, segment_start, startTime, start_time, start_ms, end (s): marks of a stretch in other people's lists
@@ -180,6 +181,8 @@ def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
         meant = "start_s" if mark["start"] else "length_s"
         came = f"column '{name}', which would be an attribute and cut nothing"
         todo = f"did you mean {meant}? Give start_s and length_s in seconds, or name the column otherwise"
+    elif lowered in OF_THE_PROOF:
+        came, todo = f"column '{name}', which the proof of a split has its own meaning for", "rename it"
     elif not name.isidentifier():
         came, todo = f"column {name!a}, which cannot name an attribute", "rename it"
     elif twin != name:
@@ -222,7 +225,7 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _text(where: str, value: object) -> str:
-    if isinstance(value, (list, dict)):
+    if isinstance(value, (list, dict)) or (isinstance(value, float) and not isfinite(value)):
         raise CorpusError(where, f"got {json.dumps(value)[:40]}", "a string, a number or null", "give one value")
     return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
 

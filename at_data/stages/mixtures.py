@@ -24,10 +24,11 @@ def mixtures(
     Raises
     ------
     ManifestError
-        A split that is to have mixtures has no speech or no noise, a noise has no `label`, or there are fewer mixtures
-        than labels.
+        A split that is to have mixtures has no speech or no noise, a noise has no `label`, there are fewer mixtures
+        than labels, or the speech has an attribute that is called as one that mixtures have.
 
     """
+    _refuse_taken(speech, label)
     made: dict[str, list[Recording]] = {}
     for split, number in numbers.items():
         by_label = _by_label(noises[split], label)
@@ -41,6 +42,18 @@ def mixtures(
         order = _order(speech[split], seed, split, number)
         made[split] = [_mixture(order[place], by_label, place, split, label, seed) for place in range(number)]
     return made
+
+
+def _refuse_taken(speech: Mapping[str, Sequence[Recording]], label: str) -> None:
+    own = {name for some in speech.values() for recording in some for name in recording.attributes}
+    taken = sorted(own & {label, SPEECH, NOISE})
+    if taken:
+        raise ManifestError(
+            "noise",
+            f"the speech has an attribute {' and '.join(taken)} of its own, which would be lost",
+            f"other names than those that mixtures have: {label}, {SPEECH}, {NOISE}",
+            "rename it in the list of the corpus",
+        )
 
 
 def _by_label(noises: Sequence[Recording], label: str) -> dict[str, list[Recording]]:

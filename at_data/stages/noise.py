@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from at_data.errors import AudioError
 from at_data.recordings import Recording, Segment, samples_in
@@ -112,7 +112,7 @@ class Mix(BaseModel):
     model_config = SETTINGS
 
     corpus: str = Field(min_length=1)
-    keep: dict[str, list[str]]
+    keep: Annotated[dict[str, list[str]], AfterValidator(lambda free: dict(sorted(free.items())))]
     speech_level_dbfs: SpeechLevel
     level_dbfs: Span | None = None
     snr_db: Span | None = None

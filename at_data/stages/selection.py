@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from at_data import seeds
 from at_data.errors import ManifestError
@@ -42,10 +42,15 @@ def _wish(value: object) -> str | None:
     return "<values>" if isinstance(value, (list, tuple)) else None
 
 
+def in_order(free: dict[str, Any]) -> dict[str, Any]:
+    """A mapping whose keys may be written in any order, in the one that a dataset has them."""
+    return dict(sorted(free.items()))
+
+
 Values = Annotated[tuple[str, ...], Field(min_length=1)]
 Wish = Annotated[
     Annotated[Values, Tag("<values>")]
-    | Annotated[dict[str, Values], Field(min_length=1), Tag("<merged>")]
+    | Annotated[dict[str, Values], Field(min_length=1), AfterValidator(in_order), Tag("<merged>")]
     | Annotated[MostFrequent, Tag("<most_frequent>")],
     Discriminator(
         _wish,

@@ -152,6 +152,17 @@ def test_table_refuses_names_that_cannot_be_attributes(tmp_path, name):
     assert ascii(name) in str(caught.value)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_what_is_no_number_in_json_is_no_label(tmp_path, number):
+    with pytest.raises(CorpusError, match=r"recordings\.jsonl, line 1.*(is no number|got Infinity)"):
+        listed(tmp_path, f'{{"path": "a.wav", "word": {number}}}', "recordings.jsonl")
+
+
+def test_a_column_that_the_proof_has_its_own_meaning_for_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="column 'waveform', which the proof of a split has its own meaning for"):
+        listed(tmp_path, "path,waveform\na.wav,x")
+
+
 @pytest.mark.parametrize(("one", "other"), [("word", "Word"), ("\u00e9tat", "e\u0301tat")])
 def test_table_refuses_names_that_look_alike(tmp_path, one, other):
     with pytest.raises(CorpusError, match=f"columns '{one}' and '{other}'"):

@@ -671,13 +671,3 @@ def test_the_command_says_what_was_checked_and_what_is_wrong(copy: Path, digits:
     ended = CliRunner().invoke(cli, [*call, "--sample", "120"])
     assert ended.exit_code == 1
     assert "differ from those stored, by up to" in ended.output
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [("fsdd_digit_by_speaker", "free-spoken-digit-dataset"), ("ravdess_emotion_by_speaker", "RAVDESS_16k")],
-)
-def test_real_recordings_are_sound(real_data: Path, tmp_path: Path, name: str, source: str) -> None:
-    folder = build(manifest.load(name), real_data / source, tmp_path, max_bad=0.05).folder
-    sound(folder, real_data / source)

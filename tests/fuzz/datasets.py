@@ -149,8 +149,8 @@ def _lay_split(seeds: list[bytes], dice: Random, folder: Path) -> Act:
 
 CAMPAIGNS = (
     Campaign("datasets/header", 800, _dataset, _lay_header),
-    Campaign("datasets/shards", 1200, _dataset, _lay_shard, crashes=True),
-    Campaign("datasets/places", 600, _implicit, _lay_shard, crashes=True),
+    Campaign("datasets/shards", 900, _dataset, _lay_shard, crashes=True),
+    Campaign("datasets/places", 400, _implicit, _lay_shard, crashes=True),
     Campaign("datasets/proof", 200, _proof, _lay_proof),
     Campaign("datasets/split", 400, _split, _lay_split),
 )

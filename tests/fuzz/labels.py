@@ -32,7 +32,7 @@ CASES = {
     "good_sounds": 500,
     "gsc": 400,
     "iemocap": 500,
-    "librispeech": 1000,
+    "librispeech": 600,
     "nsynth": 500,
 }
 JSONL = (

@@ -172,6 +172,6 @@ def _look(study: Path, run: Path, changed: str) -> None:
 
 
 CAMPAIGNS = (
-    Campaign("runs/checkpoint", 500, _checkpoint, _lay_checkpoint),
+    Campaign("runs/checkpoint", 350, _checkpoint, _lay_checkpoint),
     Campaign("runs/folder", 800, _run, _lay_run),
 )

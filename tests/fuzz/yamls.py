@@ -40,7 +40,7 @@ def _load_manifest(path: Path) -> None:
 
 
 CAMPAIGNS = (
-    Campaign("yamls/manifest", 700, _manifests, partial(_lay, _load_manifest)),
-    Campaign("yamls/study", 500, _studies, partial(_lay, study.load)),
-    Campaign("yamls/settings", 300, _settings, partial(_lay, config.load)),
+    Campaign("yamls/manifest", 500, _manifests, partial(_lay, _load_manifest)),
+    Campaign("yamls/study", 300, _studies, partial(_lay, study.load)),
+    Campaign("yamls/settings", 200, _settings, partial(_lay, config.load)),
 )

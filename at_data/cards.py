@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from at_data.errors import ShardError
+from at_data.errors import ShardError, printable
 from at_data.headers import Header
 from at_data.shards import Dataset
 from at_data.stages.leaks import Line
@@ -16,6 +16,7 @@ from at_data.stages.leaks import Line
 EXAMPLES = 3  # spectrograms drawn per class
 CLASSES = 12  # classes drawn at most
 COLUMNS = 30  # classes counted on the card at most
+CELL = 60  # characters of a value shown in a table
 _PROOF = TypeAdapter(list[Line])
 
 
@@ -163,7 +164,7 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
         ),
         *(["", bias(header), "", *aligned([_BIAS_TITLES, *_bias_rows(header)])] if header.bias else ()),
     ]
-    return "\n".join(lines)
+    return printable("\n".join(lines), "\n")
 
 
 def read_proof(folder: Path) -> list[Line]:
@@ -178,7 +179,7 @@ def read_proof(folder: Path) -> list[Line]:
 
 def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
     """Rows as text columns: the first left, the others right."""
-    table = [[str(cell) for cell in row] for row in rows]
+    table = [list(map(_cell, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
@@ -245,5 +246,12 @@ def _count_rows(header: Header, classes: int | None) -> list[Sequence[object]]:
 
 
 def _markdown(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    marks = str.maketrans({"|": r"\|", "\\": r"\\"})
+    lines = [[_cell(value).translate(marks) for value in line] for line in (titles, ["---"] * len(titles), *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """What a table shows of a value, which may be a stranger's: some printable signs on one line."""
+    text = printable(str(value)[: CELL + 1])
+    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."

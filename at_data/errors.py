@@ -48,9 +48,14 @@ def _shown(text: str) -> str:
     """Text that any terminal and file can take: what a stranger's file holds is quoted in errors."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}... ({len(text):,} characters)"
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
-    return text
+    return printable(text, "\n\t")
+
+
+def printable(text: str, besides: str = "") -> str:
+    """Text with the signs that no terminal should get spelt out, but for those of `besides`."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in besides else ascii(sign)[1:-1] for sign in text)
 
 
 class ManifestError(AtError):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from at_data.errors import printable
+
 LONGEST = 400  # characters of a line
 MOST = 200  # lines
 
@@ -25,5 +27,5 @@ class Found:
 
 def _shown(line: str) -> str:
     """One line of printable signs: names and values in it may be strangers'."""
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line[: 2 * LONGEST])
+    text = printable(line[: 2 * LONGEST])
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

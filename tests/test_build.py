@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +109,48 @@ def test_a_finished_dataset_is_left_alone(digits: Path, settings: dict[str, Any]
 
 def test_a_folder_in_the_way_is_named_and_untouched(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
     made = manifest.parse(settings, "here")
-    (tmp_path / made.folder).mkdir()
-    (tmp_path / made.folder / "precious").write_text("mine")
-    with pytest.raises(ShardError, match=r"no dataset\.json"):
-        build(made, digits, tmp_path)
     built = build(made, digits, tmp_path / "other")
     header = json.loads((built.folder / "dataset.json").read_text())
     (built.folder / "dataset.json").write_text(json.dumps(header | {"digest": "0" * 64}))
     with pytest.raises(ShardError, match=r"another manifest.*digest 00000000"):
         build(made, digits, tmp_path / "other")
-    assert (tmp_path / made.folder / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("lay", "there"),
+    [
+        (lambda name: (name.mkdir(), (name / "precious").write_text("mine")), r"a folder with no dataset\.json in it"),
+        (lambda name: (name.mkdir(), (name / "dataset.json").write_text("{}")), r"a folder whose dataset\.json cannot"),
+        (lambda name: name.write_text("mine"), "a file"),
+        (lambda name: name.symlink_to("nowhere"), "a link that leads nowhere"),
+    ],
+)
+def test_what_has_the_name_of_a_dataset_and_is_none_is_told_apart_and_untouched(
+    digits: Path, settings: dict[str, Any], tmp_path: Path, lay: Callable[[Path], object], there: str
+) -> None:
+    made = manifest.parse(settings, "here")
+    final = tmp_path / made.folder
+    lay(final)
+    before = tree(tmp_path)
+    with pytest.raises(ShardError, match=f"taken by {there}.*, which is no finished dataset; .*another --out") as told:
+        build(made, digits, tmp_path)
+    assert told.value.where == str(final)
+    assert "at-prepare build" not in str(told.value)
+    assert tree(tmp_path) == before
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_name_that_is_taken_meanwhile_costs_nothing_of_what_was_built(
+    digits: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = manifest.parse(settings, "here")
+    work = tmp_path / f"{made.folder}.partial"
+    work.mkdir()
+    (work / "plan.json").write_text("hours of work")
+    monkeypatch.setattr(space, "refuse_too_small", lambda *_: (tmp_path / made.folder).mkdir())
+    with pytest.raises(ShardError, match="this name is taken by a folder"):
+        build(made, digits, tmp_path)
+    assert (work / "plan.json").read_text() == "hours of work"
 
 
 def test_other_recordings_under_the_same_manifest_are_not_taken_for_the_same(

@@ -99,7 +99,7 @@ def build(
         progress("plan", 0, 1, 0)
         made = plan(manifest, source, noise_source)
         stopwatch.lap("plan")
-        if final.exists():
+        if earlier.named(final):
             header = earlier.same(final, made, pool, quick=quick, explain=explain)
             stopwatch.lap("compare the sources")
             return Built(final, header, False, stopwatch.taken(), pool.spent)
@@ -112,9 +112,9 @@ def build(
             stopwatch.lap("estimate the space")
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder) as pool.hold:
-                if final.exists():  # another call has published it since
-                    shutil.rmtree(folder)
+                if earlier.named(final):  # another call has published it since
                     header = earlier.same(final, made, pool, quick=quick, explain=explain)
+                    shutil.rmtree(folder)
                     return Built(final, header, False, stopwatch.taken(), pool.spent)
                 for name in ("parts", "shards"):
                     (folder / name).mkdir(exist_ok=True)

@@ -23,9 +23,14 @@ Tell = Callable[[str], None]
 """Called with a line for the user."""
 
 
+def named(final: Path) -> bool:
+    """Whether anything bears this name, be it a link that leads nowhere."""
+    return final.exists() or final.is_symlink()
+
+
 def same(final: Path, made: Plan, pool: Pool, *, quick: bool, explain: Tell) -> headers.Header:
     """Header of a finished dataset that is of this plan, and whose sources are as they were."""
-    header = headers.read(final)
+    header = _header(final)
     if (header.digest, header.listing) != (made.manifest.digest, made.listing):
         what = "another manifest" if header.digest != made.manifest.digest else "other recordings"
         raise ShardError(
@@ -49,6 +54,25 @@ def same(final: Path, made: Plan, pool: Pool, *, quick: bool, explain: Tell) -> 
         )
     explain(f"{final.name}: finished; {count} source files have the {'sizes' if quick else 'contents'} they had")
     return header
+
+
+def _header(final: Path) -> headers.Header:
+    """Header of what bears the name of the dataset; ShardError where that is something else."""
+    try:
+        return headers.read(final)
+    except ShardError as error:
+        if (final / "dataset.json").is_file():
+            there = f"a folder whose dataset.json cannot be used ({error.came})"
+        elif final.is_dir():
+            there = "a folder with no dataset.json in it"
+        else:
+            there = "a file" if final.exists() else "a link that leads nowhere"
+        raise ShardError(
+            final,
+            f"this name is taken by {there}, which is no finished dataset",
+            "a finished dataset of this manifest, or nothing",
+            "choose another --out, or move that away; it was not touched",
+        ) from error
 
 
 def _differences(table: Path, made: Plan, pool: Pool, *, quick: bool) -> Iterator[tuple[int, str | None]]:

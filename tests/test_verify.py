@@ -375,10 +375,16 @@ def test_what_does_not_belong_or_is_no_file_is_named(copy: Path, tmp_path: Path)
     (copy / "splits.csv").rename(tmp_path / "splits.csv")
     (copy / "splits.csv").symlink_to(tmp_path / "splits.csv")
     (copy / "README.md").unlink()
+    for name in (".DS_Store", "shards/Thumbs.db"):
+        (copy / name).write_bytes(b"\0")
+    (copy / "._a").symlink_to(tmp_path)
     assert verify.verify(copy) == [
+        ".DS_Store: the system put it there unasked, and it may be deleted",
+        "._a: a link, expected a file of the folder's own",
         "notes: a folder that no dataset has",
         "splits.csv: a link, expected a file of the folder's own",
         "notes/a.txt: not in the header",
+        "shards/Thumbs.db: the system put it there unasked, and it may be deleted",
         "shards/b\\x1b[2J.h5: not in the header",
         "splits.csv: missing",
         "README.md: missing",

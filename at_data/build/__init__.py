@@ -10,7 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from at_data import cards, headers, shards
-from at_data.build import alike, due, earlier, item_index, kinds, proof, publish, sources, stopwatch, tables, told, work
+from at_data.build import (
+    alike,
+    due,
+    earlier,
+    item_index,
+    kinds,
+    proof,
+    publish,
+    sources,
+    stopwatch,
+    strangers,
+    tables,
+    told,
+    work,
+)
 from at_data.build.earlier import Tell
 from at_data.build.estimates import Estimate, estimate, space
 from at_data.build.finish import finish_shard, give_name
@@ -116,11 +130,12 @@ def build(
                     header = earlier.same(final, made, pool, quick=quick, explain=explain)
                     shutil.rmtree(folder)
                     return Built(final, header, False, stopwatch.taken(), pool.spent)
+                strangers.refuse(folder)
                 for name in ("parts", "shards"):
                     (folder / name).mkdir(exist_ok=True)
                 earlier.take_over(folder, made, warn, explain)
                 header = earlier.complete(folder, made) or _run(folder, made, pool, max_bad, progress, explain)
-                _publish(folder, final)
+                _publish(folder, final, header)
                 stopwatch.lap("publish")
         except OSError as error:
             raise unusable(error, folder) from error
@@ -235,8 +250,9 @@ def _force_all(folder: Path) -> None:
     force(folder)
 
 
-def _publish(folder: Path, final: Path) -> None:
-    """The folder takes its final name once everything in it is on disk."""
+def _publish(folder: Path, final: Path, header: headers.Header) -> None:
+    """The folder takes its final name once everything in it is on disk, and nothing but the dataset is in it."""
+    strangers.sweep(folder, [shard.file for shard in header.shards])
     shutil.rmtree(folder / "parts")
     for name in ("plan.json", ".lock", ".workers"):
         (folder / name).unlink(missing_ok=True)

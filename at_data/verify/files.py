@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from at_data import cards, shards
+from at_data.build.strangers import BESIDE, put_by_a_system
 from at_data.build.tables import NAMES
 from at_data.headers import Header
 
 SHORT = 16  # characters of a hash that are shown
-BESIDE = ("README.md", "dataset.json")  # in no list of the header
 
 
 def strange(folder: Path, header: Header) -> Iterator[str]:
@@ -25,7 +25,8 @@ def strange(folder: Path, header: Header) -> Iterator[str]:
                 if name != "shards":
                     yield f"{name}: a folder that no dataset has"
             elif name not in known:
-                yield f"{name}: not in the header"
+                whose = "the system put it there unasked, and it may be deleted"
+                yield f"{name}: " + (whose if put_by_a_system(path.name) else "not in the header")
             elif not path.is_file():
                 yield f"{name}: neither file nor folder"
 

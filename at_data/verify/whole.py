@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from at_data import guard, headers
+from at_data.build.strangers import BESIDE
 from at_data.build.tables import NAMES
 from at_data.errors import ShardError
 from at_data.headers import Header
@@ -49,7 +50,7 @@ def examine(folder: Path) -> Found:
     if sound and not isinstance(made, str) and not altered.keys() & set(NAMES):
         whole = [number for number, (name, _) in enumerate(shards) if name not in altered]
         _look(folder, header, made.scaling.kind, whole, found)
-    names = [*files.BESIDE, *header.files, *(name for name, _ in shards)]
+    names = [*BESIDE, *header.files, *(name for name, _ in shards)]
     found.checked |= {"shards": len(shards), "items": sum(header.counts.values()), "files": len(names)}
     found.checked["bytes"] = files.size_bytes(folder, names)
     return found

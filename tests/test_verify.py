@@ -552,16 +552,40 @@ def test_a_noise_task_is_sound(digits: Path, settings: dict[str, Any], tmp_path:
 
 
 @pytest.mark.usefixtures("here")
-def test_an_imported_split_is_rebuilt_with_its_file(
-    dataset: Path, digits: Path, settings: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("of_subset", [False, True])
+def test_an_imported_split_is_rebuilt_with_its_file_which_is_asked_for_by_the_name_of_the_flag(
+    dataset: Path,
+    digits: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    of_subset: bool,
 ) -> None:
-    file = shutil.copy(dataset / "splits.csv", tmp_path / "theirs.csv")
-    split = {"by": "file", "file": str(file), "sha256": shards.sha256(Path(file)), "not_listed": "drop"}
+    file = Path(shutil.copy(dataset / "splits.csv", tmp_path / "theirs.csv"))
+    split: dict[str, Any] = {"by": "file", "file": str(file), "sha256": shards.sha256(file), "not_listed": "drop"}
     split |= {"absent": "fail", "missing_classes": "fail"}
-    folder = build(manifest.parse(settings | {"split": split}, "here", tmp_path), digits, tmp_path / "out").folder
-    sound(folder, digits, split_file=Path(file))
-    (problem,) = verify.compare(folder, digits).problems
-    assert "theirs.csv" in problem
+    changes: dict[str, Any] = {"split": split}
+    if of_subset:
+        subset = {"split": split, "bias": "none", "target": "word", "part": "train"}
+        changes = {"split": RANDOM, "subset": subset, "shared": ["speaker"], "target": "speaker", "nuisances": []}
+    folder = build(manifest.parse(settings | changes, "here", tmp_path), digits, tmp_path / "out").folder
+    sound(folder, digits, split_file=file)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    expected = f"; expected the file that the split was imported from, of SHA-256 {split['sha256']}; "
+    expected += "give it with --split-file"
+    (absent,) = verify.compare(folder, digits).problems
+    assert absent == f"source: theirs.csv: no such file, or one too large for a list{expected}"
+    other = elsewhere / "theirs.csv"  # of the same name, and not it
+    other.write_text("id,split\na,train\n")
+    (another,) = verify.compare(folder, digits).problems
+    assert another == f"source: theirs.csv: has SHA-256 {shards.sha256(other)}{expected}"
+    (given,) = verify.compare(folder, digits, split_file=other).problems
+    assert given == f"source: {other}: has SHA-256 {shards.sha256(other)}{expected}"
+    shutil.copy(file, other)
+    sound(folder, digits)
 
 
 @pytest.mark.usefixtures("here")

@@ -7,10 +7,13 @@ from typing import Any
 
 from at_data import guard, headers, manifest, seeds
 from at_data.build import Plan, plan, publish, sources
-from at_data.errors import AtError
+from at_data.errors import AtError, ManifestError
 from at_data.headers import Header
+from at_data.manifest import Manifest
 from at_data.recordings import Recording
 from at_data.rolls import Roll
+from at_data.stages import splits
+from at_data.stages.splits import listing
 from at_data.verify import rebuild
 from at_data.verify.examined import Found
 
@@ -57,7 +60,9 @@ def compare(
     header, found = headers.read(folder), Found()
     contents = sources.read(folder / "sources.csv")
     try:
-        made = plan(manifest.parse(_with_split(header.manifest, split_file), "dataset.json"), source, noise_source)
+        described = manifest.parse(_with_split(header.manifest, split_file), "dataset.json")
+        _find_lists(described)
+        made = plan(described, source, noise_source)
     except AtError as error:
         found.tell([str(error)], "source")
         return found
@@ -85,6 +90,18 @@ def _with_split(raw: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
                 changed = {**settings, "file": str(file.resolve())}
                 given[key] = changed if key == "split" else {**given[key], "split": changed}
     return given
+
+
+def _find_lists(made: Manifest) -> None:
+    """ManifestError where a file that a split was imported from is not there, or is another."""
+    for split in (made.split, "none" if made.subset == "none" else made.subset.split):
+        if isinstance(split, splits.Imported) and (sha256 := listing.found(Path(split.file))) != split.sha256:
+            raise ManifestError(
+                split.file,
+                "no such file, or one too large for a list" if sha256 is None else f"has SHA-256 {sha256}",
+                f"the file that the split was imported from, of SHA-256 {split.sha256}",
+                "give it with --split-file",
+            )
 
 
 def _labels(folder: Path, made: Plan, found: Found) -> None:

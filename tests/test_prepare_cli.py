@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -327,6 +328,29 @@ def test_plan_warns_of_other_counts_than_published(
     corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20)
     assert run(monkeypatch, "plan", "gsc_words_clean", "--source", corpus) == 0
     assert "warning: gsc: 400 recordings here; published: 105,829 or 64,721" in capsys.readouterr().err
+
+
+def test_plan_warns_in_the_words_of_the_build_that_will_refuse_what_is_not_labelled(
+    digits: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus = shutil.copytree(digits, tmp_path / "speech_commands")
+    for take in range(4):
+        shutil.copy(digits / "one/00000000_nohash_0.wav", corpus / "one" / f"whose{take}.wav")
+    (tmp_path / "m.yaml").write_text(json.dumps(settings))
+    arguments = (tmp_path / "m.yaml", "--source", corpus)
+    assert run(monkeypatch, "build", *arguments, "--out", tmp_path / "out", "--workers", 1) == 2
+    refusal = capsys.readouterr().err.partition("at-prepare: ")[2].strip()
+    assert "4 of 124 recordings are unlabelled" in refusal
+    assert run(monkeypatch, "plan", *arguments, "--json") == 0
+    captured = capsys.readouterr()
+    assert f"warning: a build will end here: {refusal}\n" in captured.err
+    assert json.loads(captured.out)["warnings"][-1] == f"a build will end here: {refusal}"
+    assert run(monkeypatch, "plan", *arguments, "--max-bad", 5) == 0
+    assert "a build will end here" not in capsys.readouterr().err
 
 
 def test_fetch_names_the_parts_and_their_sizes_before_it_fetches_everything(

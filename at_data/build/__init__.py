@@ -15,7 +15,6 @@ from at_data.build import (
     due,
     earlier,
     item_index,
-    kinds,
     proof,
     publish,
     sources,
@@ -31,7 +30,7 @@ from at_data.build.finish import finish_shard, give_name
 from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
-from at_data.build.sift import Sifted, refuse_too_bad, sift
+from at_data.build.sift import Sifted, sift, too_unlabelled
 from at_data.build.unswept import unswept
 from at_data.build.worker import unusable
 from at_data.files import force, settle, settle_name
@@ -117,8 +116,9 @@ def build(
             header = earlier.same(final, made, pool, quick=quick, explain=explain)
             stopwatch.lap("compare the sources")
             return Built(final, header, False, stopwatch.taken(), pool.spent)
-        # known before anything is read, so told before anything is read
-        refuse_too_bad(made.unlabelled, kinds.UNLABELLED, made.asked, max_bad, source)
+        refusal = too_unlabelled(made, source, max_bad)
+        if refusal is not None:  # known before anything is read, so told before anything is read
+            raise refusal
         folder = out / (manifest.folder + PARTIAL)
         try:
             if not ignore_free_space:
@@ -261,4 +261,4 @@ def _publish(folder: Path, final: Path, header: headers.Header) -> None:
     settle_name(final)
 
 
-__all__ = ["Built", "Estimate", "Plan", "Progress", "Task", "build", "estimate", "plan"]
+__all__ = ["Built", "Estimate", "Plan", "Progress", "Task", "build", "estimate", "plan", "too_unlabelled"]

@@ -56,9 +56,9 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Ru
     own = len(plan.tasks)
     left_out: list[Mapping[str, str]] = [*plan.unlabelled, *chain.from_iterable(said.left_out[:own])]
     places = plan.places
-    refuse_too_bad(left_out, kinds.BAD, len(plan.recordings), max_bad, where)
+    _refuse_too_bad(left_out, kinds.BAD, len(plan.recordings), max_bad, where)
     unheard = _unheard(chain.from_iterable(said.left_out[own:]))
-    refuse_too_bad(unheard, kinds.HELD_OUT, len(plan.held_out), max_bad, plan.root)
+    _refuse_too_bad(unheard, kinds.HELD_OUT, len(plan.held_out), max_bad, plan.root)
     left_out += unheard
     rules = plan.manifest.duplicates
     several = said.waveforms.several()
@@ -101,17 +101,31 @@ def _unheard(left_out: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     return [{**entry, "kind": kinds.HELD_OUT, "reason": f"not compared: {entry['reason']}"} for entry in left_out]
 
 
-def refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int, max_bad: float, where: Path) -> None:
-    """CorpusError where more than a share of `max_bad` of all recordings is left out for this reason."""
+def too_unlabelled(plan: Plan, source: Path, max_bad: float) -> CorpusError | None:
+    """The error with which a build ends before it reads anything; None where it goes on."""
+    return _too_bad(plan.unlabelled, kinds.UNLABELLED, plan.asked, max_bad, source)
+
+
+def _refuse_too_bad(left_out: Sequence[Mapping[str, str]], kind: str, total: int, max_bad: float, where: Path) -> None:
+    error = _too_bad(left_out, kind, total, max_bad, where)
+    if error is not None:
+        raise error
+
+
+def _too_bad(
+    left_out: Sequence[Mapping[str, str]], kind: str, total: int, max_bad: float, where: Path
+) -> CorpusError | None:
+    """The error where more than a share of `max_bad` of all recordings is left out for this reason."""
     bad = {entry["recording"]: entry for entry in left_out if entry["kind"] == kind}
-    if len(bad) > max_bad * total:
-        first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in list(bad.values())[:3])
-        raise CorpusError(
-            where,
-            f"{len(bad)} of {total} recordings are {kind} ({first})",
-            f"at most {max_bad:.2%}",
-            "mend or remove them and run the same command again, or allow more with --max-bad",
-        )
+    if len(bad) <= max_bad * total:
+        return None
+    first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in list(bad.values())[:3])
+    return CorpusError(
+        where,
+        f"{len(bad)} of {total} recordings are {kind} ({first})",
+        f"at most {max_bad:.2%}",
+        "mend or remove them and run the same command again, or allow more with --max-bad",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import click
 
 from at_data import forks
 from at_data.cli import planning, profiling
-from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, NOISE, OUT, SOURCE, WORKERS, how
+from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, MAX_BAD, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, CorpusError, ManifestError
 
 if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: 
 @click.option("--out", type=FOLDER, help="Folder that will receive the dataset folder: is there room for it?")
 @WORKERS
 @click.option("--time", "timed", is_flag=True, help="Try a few recordings, and say how long a build will take.")
+@MAX_BAD
 @IGNORE_FREE_SPACE
 @JSON
 def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -> None:
@@ -36,8 +37,13 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
     from at_data import manifest as manifests  # noqa: PLC0415
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
-    for warning in made.warnings:
+    warnings = [*made.warnings]
+    for warning in warnings:
         click.echo(f"warning: {made.manifest.corpus}: {warning}", err=True)
+    refusal = builds.too_unlabelled(made, source, flags["max_bad"] / 100)
+    if refusal is not None:
+        warnings.append(f"a build will end here: {refusal}")
+        click.echo(f"warning: {warnings[-1]}", err=True)
     folder = flags["out"] and flags["out"] / (made.manifest.folder + builds.PARTIAL)
     found = builds.estimate(
         made,
@@ -46,7 +52,8 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
         folder=folder,
         ignore_free_space=flags["ignore_free_space"],
     )
-    click.echo(json.dumps(planning.facts(made, found), indent=1) if flags["as_json"] else planning.text(made, found))
+    facts = planning.facts(made, found, warnings)
+    click.echo(json.dumps(facts, indent=1) if flags["as_json"] else planning.text(made, found))
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """What `at-prepare plan` says."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ if TYPE_CHECKING:  # numpy and scipy, which --help does not need
     from at_data.build import Estimate, Plan
 
 
-def facts(made: "Plan", found: "Estimate") -> dict[str, Any]:
+def facts(made: "Plan", found: "Estimate", warnings: Sequence[str]) -> dict[str, Any]:
     """Every figure for machines, its unit in its name."""
     return {
         "name": made.manifest.name,
@@ -20,7 +21,7 @@ def facts(made: "Plan", found: "Estimate") -> dict[str, Any]:
         "shards": len(made.tasks),
         **asdict(found),
         "left_out": _left_out(made),
-        "warnings": list(made.warnings),
+        "warnings": list(warnings),
         "leaks": [asdict(line) for line in made.proof],
     }
 

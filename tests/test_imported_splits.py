@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import NOISE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,7 +91,12 @@ def test_columns_may_stand_in_any_order_and_lines_end_as_they_like(tmp_path: Pat
         ("aAb", ["a,train", "A,train", "b,test"], {}, r"imported test split has no True"),
         ("aAb", ["a,train", "A,test", "b,train"], {"missing_classes": "allow"}, r"imported train split has no True"),
         ("ab", ["a,valid", "b,test"], {"missing_classes": "allow"}, r"imported train split has no recording"),
-        ("abc", ["x,train"], {"not_listed": "drop", "absent": "allow"}, r"does not list 3 of 3"),
+        (
+            "abc",
+            ["x,train"],
+            {"not_listed": "drop", "absent": "allow"},
+            r"does not list 3 of 3 .*; expected some kept recording in it; take the file of this corpus$",
+        ),
     ],
 )
 def test_what_does_not_fit_the_corpus_is_counted_and_shown(
@@ -220,6 +226,28 @@ def test_the_list_of_a_dataset_reproduces_its_partition_to_the_byte(
     assert verify(built.folder) == []
     shards = {p.name: p.read_bytes() for p in (first / "shards").iterdir()}
     assert shards.keys() == {p.name for p in (built.folder / "shards").iterdir()}
+
+
+def test_the_list_of_a_biased_dataset_and_that_of_a_noise_task_cannot_be_imported(
+    digits: Path, noises: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    biased = {"split": BY_SPEAKER, "bias": {"with": "speaker", "favoured": 3, "strength": 0.9}}
+    mixed = {
+        "split": BY_SPEAKER,
+        "target": "noise_type",
+        "nuisances": [],
+        "segment": settings["segment"] | {"hop_s": "one_at_start"},
+        "noise": NOISE | {"label": "noise_type", "hours": 0.02},
+    }
+    for name, changes, message in (
+        ("biased", biased, "the split is 'test_conflicting'; expected an id, once, and one of train, valid, test"),
+        ("mixed", mixed, "does not list 120 of 120 recordings"),
+    ):
+        made = manifest.parse(settings | changes, "here")
+        file = build(made, digits, tmp_path / name, noise_source=noises).folder / "splits.csv"
+        values = raw(settings, file=str(file), sha256=hashed(file))
+        with pytest.raises(ManifestError, match=message):
+            plan(manifest.parse(values, "here", tmp_path), digits)
 
 
 def test_what_a_list_leaves_out_is_quarantined_and_no_matter_of_max_bad(

@@ -72,11 +72,12 @@ def assign_imported(recordings: Roll, split: Imported, target: str | None) -> In
     listed = listing.read(split.file, split.sha256)
     unlisted = [item for item in recordings.ids if item not in listed]
     if unlisted:
+        fails = split.not_listed == "fail"  # under `drop` they are left out before, unless that leaves nothing
         raise ManifestError(
             "split.file",
             f"{name} does not list {len(unlisted)} of {len(recordings)} recordings ({_some(unlisted)})",
-            "every kept recording in it",
-            "set not_listed: drop, leave them out with keep, or take the file of this corpus",
+            "every kept recording in it" if fails else "some kept recording in it",
+            ("set not_listed: drop, leave them out with keep, or " if fails else "") + "take the file of this corpus",
         )
     # all are listed: there are more in the list, or there is nothing else in it
     if len(listed) > len(recordings) and split.absent == "fail":

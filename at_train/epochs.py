@@ -12,7 +12,7 @@ from at_train import loop, results
 from at_train.batches import Batch, Runs, epoch_batches, sequential_batches, stays_on_disk
 from at_train.checkpoints import Checkpoint
 from at_train.kept_vectors import GB, Comparison, KeptVectors
-from at_train.loop import Learn
+from at_train.loop import Learn, Losses
 from at_train.progress import Progress
 from at_train.saving import Saver, on_host, snapshot
 from at_train.steps import Captured, Graphs
@@ -86,19 +86,24 @@ def _epoch(training: Training, progress: Progress, step: Learn | None) -> tuple[
         precision=settings.precision,
         step=step,
     )
-    values, best = {"train": asdict(learnt)}, False
+    values, best = {"train": _named(learnt)}, False
     if "valid" in training.splits:
         held_out = sequential_batches(training.splits["valid"], settings.batch_size, training.device)
         where = f"epoch {epoch}, validation"
         valid = loop.evaluate(
             training.network, held_out, training.penalty, precision=settings.precision, where=where
         ).losses
-        values["valid"] = asdict(valid)
+        values["valid"] = _named(valid)
         best = training.best_loss is None or valid.task_loss < training.best_loss
         if best:
             training.best_epoch, training.best_loss = epoch, valid.task_loss
     training.done = epoch
     return values, best
+
+
+def _named(losses: Losses) -> dict[str, float]:
+    """Losses by name, those that there are."""
+    return {name: value for name, value in asdict(losses).items() if value is not None}
 
 
 def _watched(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:

@@ -31,11 +31,11 @@ class Losses:
     """Means over items: task loss (cross-entropy, nats), loss that the strategy adds (0 without one), accuracy.
 
     `at_loss` is the anti-transfer loss, times beta; under strategy dann the cross-entropy of guessing the nuisance, of
-    the items whose value is known.
+    the items whose value is known, None where it is known of no item.
     """
 
     task_loss: float
-    at_loss: float
+    at_loss: float | None
     accuracy: float
 
 
@@ -72,7 +72,7 @@ def train_epoch(
     taken = step or partial(learn, network, optimiser, penalty, precision)
     with generators(device, seed, f"dropout of epoch {epoch}"):
         steps = [taken(batch) for batch in batches]
-    return _means(steps, f"epoch {epoch}, training")
+    return _means(steps, f"epoch {epoch}, training", added=penalty is not None)
 
 
 def learn(
@@ -107,7 +107,8 @@ def evaluate(
         predicted.append(logits.argmax(1))
         target.append(batch.target)
         ids.extend(batch.ids)
-    return Evaluation(_means(steps, where), ids, torch.cat(target).cpu().numpy(), torch.cat(predicted).cpu().numpy())
+    losses = _means(steps, where, added=penalty is not None)
+    return Evaluation(losses, ids, torch.cat(target).cpu().numpy(), torch.cat(predicted).cpu().numpy())
 
 
 @contextmanager
@@ -140,8 +141,8 @@ def _record(
     return torch.stack([task.detach(), at.detach(), right, *counts])
 
 
-def _means(steps: list[Float[Tensor, "5"]], where: str) -> Losses:
-    """Means per item, so that a small last batch counts for what it holds."""
+def _means(steps: list[Float[Tensor, "5"]], where: str, *, added: bool) -> Losses:
+    """Means per item, so that a small last batch counts for what it holds; `added` where a loss is added at all."""
     values = torch.stack(steps).cpu().double().numpy()
     broken = np.flatnonzero(~np.isfinite(values[:, :2]).all(axis=1))
     if len(broken):
@@ -152,5 +153,6 @@ def _means(steps: list[Float[Tensor, "5"]], where: str) -> Losses:
             "train in a new folder with a lower learning_rate, or a beta nearer to zero",
         )
     task, at, right, items, of = values.T
-    added = np.average(at, weights=of) if of.any() else 0.0
-    return Losses(float(np.average(task, weights=items)), float(added), float(np.average(right, weights=items)))
+    none = None if added else 0.0  # a mean over no item is not 0, which would say that all were guessed
+    at_loss = float(np.average(at, weights=of)) if of.any() else none
+    return Losses(float(np.average(task, weights=items)), at_loss, float(np.average(right, weights=items)))

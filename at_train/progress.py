@@ -14,7 +14,10 @@ class Progress(Protocol):
         """One training step is under way."""
 
     def end(self, values: dict[str, dict[str, float]], *, best: bool) -> None:
-        """Epoch ended with these results by split; `best` if the validation task loss is the lowest so far."""
+        """Epoch ended with these results by split; `best` if the validation task loss is the lowest so far.
+
+        `at_loss` is absent where the loss that is added is of no item.
+        """
 
     def say(self, text: str) -> None:
         """Tell the user something that matters."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.nn import functional
 from toy_runs import Said, same, weights
@@ -14,6 +15,7 @@ from at_data.errors import ConfigError
 from at_train import checkpoints, results
 from at_train.adversaries import Adversary
 from at_train.batches import Batch
+from at_train.report import comparison_text, gather, write
 from at_train.run import Silent, fit, score
 
 pytest_plugins = ["toy_fixtures"]
@@ -162,13 +164,18 @@ def test_a_nuisance_that_the_manifest_does_not_name_is_unlearnt_and_not_scored_b
     assert json.loads((tmp_path / "r" / "scores" / "test.json").read_text())["groups"] == {}
 
 
-def test_unknown_and_unheard_values_are_told_of(tmp_path):
+def test_unknown_and_unheard_values_are_told_of_and_their_loss_is_not_recorded(tmp_path):
     folder = toy.dataset(tmp_path / "d", speakers={"train": toy.SPEAKERS[:3], "valid": toy.SPEAKERS[3:]})
     said = Said()
     fit(folder, tmp_path / "r", toy.settings(**DANN, epochs=1), "cpu", said)
     assert any("3 of 3 valid items have a speaker that is unknown or not in training" in text for text in said.texts)
     valid = [result for result in results.read(tmp_path / "r") if result.split == "valid"]
-    assert valid[0].values["at_loss"] == 0
+    assert set(valid[0].values) == {"task_loss", "accuracy"}
+    events = EventAccumulator(str(tmp_path / "r")).Reload()
+    assert {tag for tag in events.Tags()["scalars"] if tag.startswith("at_loss")} == {"at_loss/train"}
+    material = gather([tmp_path / "r"])
+    assert "dann" in comparison_text(material)
+    assert write(material, tmp_path / "report").is_file()
 
 
 @pytest.mark.parametrize(

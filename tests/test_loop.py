@@ -54,6 +54,15 @@ def test_evaluation_equals_a_plain_pass_over_all_items_whatever_the_batches():
     assert result.ids == [item for batch in held for item in batch.ids]
 
 
+def test_an_added_loss_of_no_item_is_no_number_and_the_lack_of_an_added_loss_is_zero():
+    network = Small()
+    of_none = evaluate(network, batches(4, 3), lambda _: (torch.zeros(()), 0))
+    assert of_none.losses.at_loss is None
+    of_some = evaluate(network, batches(4, 3), lambda batch: (torch.ones(()), len(batch.ids) - 3))
+    assert of_some.losses.at_loss == 1.0
+    assert evaluate(network, batches(4, 3)).losses.at_loss == 0.0
+
+
 def test_evaluation_changes_no_weight_and_builds_no_graph():
     network = Small()
     before = network.linear.weight.clone()

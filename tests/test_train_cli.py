@@ -1,6 +1,7 @@
 """`at-train` as a user meets it: exit codes, messages, help, a run from end to end."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,15 @@ def test_fit_says_what_came_of_it_and_logs_a_line_per_epoch(words, tmp_path, mai
     lines = err.splitlines()
     assert [line[:12] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
     assert "valid task loss" in lines[0]
+
+
+def test_a_nuisance_loss_of_no_item_is_shown_as_none(tmp_path, main):
+    folder = toy.dataset(tmp_path / "d", speakers={"train": toy.SPEAKERS[:3], "valid": toy.SPEAKERS[3:]})
+    dann = ("--strategy", "dann", "--nuisance", "speaker", "--layer", "conv2")
+    code, _, err = main("fit", folder, "--out", tmp_path / "r", *QUICK, *dann)
+    assert code == 0
+    assert re.search(r"train task loss \d\.\d+, nuisance loss \d\.\d+, accuracy", err)
+    assert re.search(r"valid task loss \d\.\d+, nuisance loss -, accuracy", err)
 
 
 def test_flags_reach_the_settings_and_override_the_file(words, speaker_run, tmp_path):

@@ -175,8 +175,8 @@ class _Bar:
         self.say(f"epoch {self.epoch} of {self.epochs}: {'; '.join(parts)}{' (best)' if best else ''}")
 
     def _losses(self, named: dict[str, float]) -> str:
-        task, added = f"task loss {named['task_loss']:.4f}", f"{self.added} {named['at_loss']:.4f}"
-        return f"{task}, {added}, accuracy {named['accuracy']:.4f}"
+        added = f"{named['at_loss']:.4f}" if "at_loss" in named else "-"
+        return f"task loss {named['task_loss']:.4f}, {self.added} {added}, accuracy {named['accuracy']:.4f}"
 
     def say(self, text: str) -> None:
         click.echo(text, err=True)

@@ -16,9 +16,9 @@ import yaml
 from toy_runs import same, weights
 
 from at_data import manifest
-from at_data.errors import AtError, ConfigError
+from at_data.errors import AtError, CheckpointError, ConfigError
 from at_train import results, study
-from at_train.study import locks, schema
+from at_train.study import locks, runner, schema
 from at_train.study.grid import points_of
 from at_train.study.runner import Silent
 
@@ -385,6 +385,42 @@ def test_a_run_whose_process_is_killed_fails_and_carries_on_when_retried(data, t
     said = Said()
     assert study.run(study.plan(long, data, tmp_path), devices=["cpu"], retry=True, progress=said).complete
     assert any("carrying on after epoch" in text for text in said.texts)
+
+
+def test_want_of_memory_is_named_for_the_signal_that_the_system_sends_for_it():
+    assert runner.how_ended(-9) == "by signal 9; by the system for want of memory, if nobody did it"
+    assert runner.how_ended(-11) == "by signal 11"
+    assert runner.how_ended(1) == "with exit code 1; what it printed tells why"
+
+
+@pytest.mark.parametrize("kind", ["failed", "locks"])
+def test_a_folder_that_cannot_be_written_ends_a_study_with_one_error_and_no_run_has_failed(data, tmp_path, kind):
+    made = study.plan(parse(SMALL), data, tmp_path)
+    voice = next(iter(made.runs))
+    in_the_way = tmp_path / "orthogonal" / voice / "thesis.tex"  # that run fails
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("ten years")
+    (tmp_path / kind).write_text("a file, so that nothing can be made in it")
+    with pytest.raises(CheckpointError, match=rf"{kind}.*cannot be used .*mend that and give the same command again"):
+        study.run(made, devices=["cpu"])
+    in_the_way.unlink()
+    (tmp_path / kind).unlink()
+    assert study.run(study.plan(parse(SMALL), data, tmp_path), devices=["cpu"]).complete
+
+
+def test_a_killed_run_that_cannot_be_recorded_ends_a_study_with_one_error(data, tmp_path):
+    long = parse(SMALL, settings={**SETTINGS, "epochs": 200}, runs=SMALL["runs"][:1], orthogonal={})
+    made = study.plan(long, data, tmp_path)
+    (run,) = made.runs.values()
+    (tmp_path / "failed").write_text("a file, so that nothing can be made in it")
+
+    class Killer(Silent):
+        def say(self, text):
+            if "epoch 1 of" in text:
+                os.kill(locks.owner(made.lock(run)).pid, signal.SIGKILL)
+
+    with pytest.raises(CheckpointError, match=r"failed.*cannot be used"):
+        study.run(made, devices=["cpu"], progress=Killer())
 
 
 def test_ranks_share_the_runs_and_wait_for_each_other(data, tmp_path):

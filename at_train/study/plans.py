@@ -154,7 +154,7 @@ def write(plan: Plan) -> Path:
     run_folder.refuse_within_dataset(plan.out)
     path = plan.out / "studies" / f"{plan.study.name}.json"
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")  # two runners may write at once
-    with results.writing(plan.out, "mend that, and run the same command again"):
+    with results.writing(plan.out, "mend that, and give the same command again"):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.replace(path)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from at_data.errors import ConfigError
+from at_train import results
 from at_train.scores import device_named
 from at_train.study import locks, plans
 from at_train.study.plans import Plan, Run
-from at_train.study.worker import LOST, Order, work, write_failure
+from at_train.study.worker import LOST, TODO, Order, work, write_failure
 
 POLL_S = 2.0  # runs that other processes train are looked at this often
 # loaded once, before workers are forked off; the first optimiser would load the second, two seconds for every run
@@ -132,8 +134,13 @@ class _Runner:
             idle = name not in self.ended and name not in self.working
             due = time.monotonic() >= self.busy_until.get(name, 0.0)
             ready = idle and due and all(self.ended.get(other) == "done" for other in run.others)
-            if ready and locks.owner(self.plan.lock(run)) is None:
+            if ready and not self._owned(run):
                 yield run
+
+    def _owned(self, run: Run) -> bool:
+        """Whether a living process is at a run; the clock of its file system is asked by a file made there."""
+        with results.writing(self.plan.out, TODO):
+            return locks.owner(self.plan.lock(run)) is not None
 
     def _launch(self, context: Any, run: Run, slot: int) -> None:
         device, card = _placed(self.devices[slot % len(self.devices)]) if self.devices else ("auto", None)
@@ -156,6 +163,8 @@ class _Runner:
             except EOFError:
                 self._bury(job)
                 continue
+            if kind == "stopped":
+                raise text  # no run could be recorded now, whatever came of it
             if kind == "said":
                 self.progress.say(f"{job.run.name}: {text}")
             elif text == "busy":
@@ -171,10 +180,17 @@ class _Runner:
         del self.working[job.run.name]
         code = job.process.exitcode
         if code not in {0, LOST}:
-            how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-            text = f"its process was ended {how}; by the system for want of memory, if nobody did it"
+            text = f"its process was ended {how_ended(code)}"
             write_failure(self.plan.record(job.run), job.run, "killed", text, "")
             self.progress.say(f"{job.run.name}: failed: {text}")
+
+
+def how_ended(code: int | None) -> str:
+    """What ended a process that has this exit code, as multiprocessing has it."""
+    if code is None or code >= 0:
+        return f"with exit code {code}; what it printed tells why"
+    memory = "; by the system for want of memory, if nobody did it" if -code == signal.SIGKILL else ""
+    return f"by signal {-code}{memory}"
 
 
 def run(
@@ -194,7 +210,8 @@ def run(
     or what `at-train fit --device` takes; jobs take them in turn. Rank `rank` of `world` takes every world-th run, and
     orthogonal networks of other ranks where its own runs wait for them and nobody is at them. Runs that failed before
     are trained again if `retry`. ConfigError for numbers that make no sense, for devices that are not there and for a
-    folder in a dataset, before anything is trained. KeyboardInterrupt ends the workers; the same call carries on.
+    folder in a dataset, before anything is trained. CheckpointError where `plan.out` cannot be written, on the way too.
+    Errors and KeyboardInterrupt end the workers; the same call carries on.
     """
     jobs = jobs or max(1, len(devices))
     if not 0 <= rank < world or jobs < 1:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from at_data.errors import CheckpointError
 from at_train import results, run_folder
 from at_train.run import fit
 from at_train.study import locks
@@ -24,6 +25,7 @@ from at_train.study.timings import Timer
 
 LOST = 75  # exit of a worker whose lock another process took, taking it for dead
 ORPHANED = 76  # exit of a worker whose runner is gone
+TODO = "mend that and give the same command again, with --retry-failed where runs have failed of it"
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,40 @@ class Order:
 
 
 def work(order: Order, pipe: Connection) -> None:
-    """Train a run; sends pairs of `said` and a text, at last one of `ended` and done, failed or busy."""
+    """Train a run; sends pairs of `said` and a text, at last one of `ended` and done, failed or busy.
+
+    Where nothing can be written into the study's folder the last is `stopped` and a CheckpointError: then the run has
+    not failed, and whoever trains it next carries it on.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner gets it too, and ends us
     if order.card is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = order.card
     torch.set_num_threads(order.threads)
+    try:
+        with results.writing(order.plan.out, TODO):
+            state = _alone(order, pipe)
+    except CheckpointError as error:
+        _tell(pipe, "stopped", error)
+    else:
+        _tell(pipe, "ended", state)
+
+
+def _alone(order: Order, pipe: Connection) -> str:
+    """What came of a run, `busy` where another process is at it."""
     hold = locks.take(order.plan.lock(order.run))
     if hold is None:
-        _tell(pipe, "ended", "busy")
-        return
+        return "busy"
     threading.Thread(target=_watch, args=(hold,), daemon=True).start()
     try:
-        _tell(pipe, "ended", _train(order, pipe))
+        return _train(order, pipe)
     finally:
         hold.release()
 
 
-def _tell(pipe: Connection, kind: str, text: str) -> None:
+def _tell(pipe: Connection, kind: str, said: str | CheckpointError) -> None:
     """Send this to the runner; where that is gone the run has not failed, and is not to be recorded so."""
     try:
-        pipe.send((kind, text))
+        pipe.send((kind, said))
     except OSError:
         os._exit(ORPHANED)
 
@@ -115,7 +131,7 @@ def _clear(record: Path, folder: Path) -> None:
 
 
 def write_failure(path: Path, run: Run, kind: str, error: str, trace: str) -> None:
-    """Record of a run that failed."""
+    """Record of a run that failed; CheckpointError where it cannot be written."""
     facts: dict[str, Any] = {
         "run": run.name,
         "digest": run.digest,
@@ -125,7 +141,8 @@ def write_failure(path: Path, run: Run, kind: str, error: str, trace: str) -> No
         "host": platform.node(),
         "time": time.time(),
     }
-    results.replace(path, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+    with results.writing(path, TODO):
+        results.replace(path, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _kind(error: Exception) -> str:

@@ -346,6 +346,7 @@ def test_a_study_whose_runs_fail_exits_one_and_says_which(words, main, tmp_path)
     assert code == 1
     assert out.count("failed: ") == 2
     assert "0 done, 2 failed, 0 blocked" in out
+    assert "mend that, then give the same command with --retry-failed" in out.splitlines()[2]
 
 
 def test_cost_tells_every_strategy_beside_plain_training(main):

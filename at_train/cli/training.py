@@ -105,7 +105,8 @@ def study(
     """Train every run of STUDY, a YAML file or the name of a shipped one, that is not there yet.
 
     The same command carries on where an earlier one was stopped; several at once, on one machine or many, share the
-    work. Exit code 1 says that runs failed or wait for runs that did; --retry-failed tries those again.
+    work. Exit code 1 says that runs failed or wait for runs that did; the same command with --retry-failed, and no
+    other, tries those again.
     """
     from at_train import study as studies  # noqa: PLC0415 - torch, which --help does not need
 
@@ -126,6 +127,8 @@ def study(
     else:
         for name, why in outcome.failed.items():
             click.echo(f"failed: {name}: {why}")
+        if outcome.failed:
+            click.echo("mend that, then give the same command with --retry-failed")
         for name, others in outcome.blocked.items():
             click.echo(f"blocked: {name}, by {', '.join(others)}")
         click.echo(f"{out}: {len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.blocked)} blocked")

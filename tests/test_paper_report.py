@@ -56,6 +56,10 @@ def trained(root, dataset, seed=0, **how):
     return write_run(root / "orthogonal", seed, dataset=dataset, **how)
 
 
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Emotion, plain and unlike two networks at three layers, five seeds; a torn, a failed and a planned run."""
@@ -72,8 +76,9 @@ def study(tmp_path_factory):
     (root / "failed").mkdir()
     (root / "failed" / "gone.json").write_text('{"error": "out of <memory>"}')
     (root / "studies").mkdir()
-    cells = [{"run": "gone"}, {"run": "planned"}]
-    facts = {"name": "table4_emotion", "entries": [{"name": "anti", "runs": cells}], "orthogonal": []}
+    cells = [{"run": name} for name in ("gone", "planned", *names_in(root / "runs"))]
+    facts = {"name": "table4_emotion", "entries": [{"name": "anti", "runs": cells}]}
+    facts["orthogonal"] = [{"run": other.name} for other in others]
     facts["select"] = {"rule": "best_validation_accuracy", "over": "layers", "entries": []}
     (root / "studies" / "table4_emotion.json").write_text(json.dumps(facts))
     return root
@@ -152,6 +157,36 @@ def test_diverged_failed_and_damaged_runs_say_why(tmp_path):
         gather([damaged])  # named by itself it is an error, not a line
 
 
+def test_runs_that_no_study_asks_for_any_more_are_named_and_count_for_nothing(tmp_path):
+    asked, dropped, torn = (write_run(tmp_path / "runs", seed, dataset=EMOTION) for seed in (0, 1, 2))
+    other, unused = trained(tmp_path, SESSION), trained(tmp_path, WORD)
+    (torn / "run.json").write_text("{")
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "gone.json").write_text('{"error": "out of memory"}')
+    assert len(gather([tmp_path]).runs) == 4  # nothing tells what is asked for
+    assert not gather([tmp_path]).unasked
+    (tmp_path / "studies").mkdir()
+    for name, entries, orthogonal in (("one", [asked], []), ("two", [], [other])):
+        runs, needed = ([{"run": folder.name} for folder in some] for some in (entries, orthogonal))
+        facts = {"name": name, "entries": [{"name": "a", "runs": runs}], "orthogonal": needed}
+        (tmp_path / "studies" / f"{name}.json").write_text(json.dumps(facts))
+    material = gather([tmp_path])
+    assert {run.folder for run in material.runs} == {asked, other}
+    assert not material.missing
+    assert set(material.unasked) == {dropped.name, torn.name, unused.name, "gone"}
+    told = comparison_text(material).split("4 runs that no study here asks for:\n")[1]
+    assert told.split() == list(material.unasked)
+    page = report([tmp_path]).read_text()
+    assert "<h3>4 runs that no study here asks for</h3>" in page
+    assert all(f"<li>{name}</li>" in page for name in material.unasked)
+    assert "2 finished runs" in page
+    # named by itself such a run counts
+    assert {run.folder for run in gather([tmp_path, dropped]).runs} == {asked, other, dropped}
+    assert dropped.name not in gather([tmp_path, dropped]).unasked
+    (tmp_path / "studies" / "two.json").write_text("{")  # which may have asked for them
+    assert len(gather([tmp_path]).runs) == 4
+
+
 def test_a_report_without_out_goes_into_the_study(study, tmp_path):
     shutil.copytree(study, tmp_path / "copy")
     assert report([tmp_path / "copy"]) == tmp_path / "copy" / "report" / "index.html"
@@ -226,7 +261,7 @@ def test_a_network_that_a_study_trained_for_others_is_no_seed_of_its_baseline(tm
     seeds = {line.row.title: line.seeds for line in choice.lines(emotion_of(tmp_path))}
     assert seeds == {"none": (2, 2), "anti: target emotion (iemocap)": (2, 2)}
     (tmp_path / "studies").mkdir()
-    facts = {"entries": [{"runs": [{"run": target.name}]}]}
+    facts = {"entries": [{"runs": [{"run": name} for name in (target.name, *names_in(tmp_path / "runs"))]}]}
     (tmp_path / "studies" / "one.json").write_text(json.dumps(facts))
     seeds = {line.row.title: line.seeds for line in choice.lines(emotion_of(tmp_path))}
     assert seeds["none"] == (3, 3)  # where a row asks for it too, it is one

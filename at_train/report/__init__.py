@@ -32,18 +32,18 @@ def write(material: Material, out: Path | None = None) -> Path:
 
 
 def comparison_text(material: Material | Sequence[Run]) -> str:
-    """The comparison as text: a table for each dataset and target, then the runs that are not finished."""
-    if isinstance(material, Material):
-        runs, others, told = material.runs, material.others, material.missing
-    else:
-        runs, others = tuple(material), frozenset[str]()
+    """The comparison as text: a table for each dataset and target, then runs not finished, and runs not asked for."""
+    if not isinstance(material, Material):
+        runs = tuple(material)
         told = tuple(Missing(run.name, run.state, f"{run.epochs_run} epochs") for run in runs if not run.finished)
+        material = Material(runs, told)
     blocks = [
         f"{section.dataset}: {section.target}\n{formats.aligned(tables.comparison_shown(tables.comparison(section)))}"
-        for section in groups.sections(runs, others)
+        for section in groups.sections(material.runs, material.others)
     ]
-    if told:
-        blocks.append(
-            "not finished, left out:\n" + "".join(f"  {one.name} ({one.state}, {one.reason})\n" for one in told)
-        )
+    if material.missing:
+        lines = (f"  {one.name} ({one.state}, {one.reason})\n" for one in material.missing)
+        blocks.append("not finished, left out:\n" + "".join(lines))
+    if material.unasked:
+        blocks.append(f"{material.unasked_title}:\n" + "".join(f"  {name}\n" for name in material.unasked))
     return "\n".join(blocks)

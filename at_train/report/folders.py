@@ -29,7 +29,8 @@ class Material:
     """What a report is made of.
 
     `title` names the study, `place` is where its report goes if nothing else is said. `others` are digests of runs
-    that a study trained for others to use, and asks for in no row.
+    that a study trained for others to use, and asks for in no row. `unasked` are names of what lies in a study's
+    folder, or failed in it, and no study there asks for any more: it counts for nothing.
     """
 
     runs: tuple[Run, ...]
@@ -37,6 +38,12 @@ class Material:
     title: str = ""
     place: Path | None = None
     others: frozenset[str] = frozenset()
+    unasked: tuple[str, ...] = ()
+
+    @property
+    def unasked_title(self) -> str:
+        """How many those are, in words."""
+        return f"{len(self.unasked)} {'run' if len(self.unasked) == 1 else 'runs'} that no study here asks for"
 
 
 def gather(folders: Sequence[Path]) -> Material:
@@ -63,7 +70,10 @@ def gather(folders: Sequence[Path]) -> Material:
     asked = {name for fact in facts for name in _cells(fact.get("entries"))}
     alone = {digest for digest, used in others.items() if used and runs[digest].folder.name not in asked}
     title = ", ".join(names)
-    return Material(tuple(runs.values()), tuple(dict.fromkeys(missing)), title, place, frozenset(alone))
+    counted = {run.folder.name for run in runs.values()}  # one may be named by itself as well
+    unasked = [name for folder in studies for name in _unasked(folder) if name not in counted]
+    told = tuple(dict.fromkeys(missing)), title, place, frozenset(alone), tuple(dict.fromkeys(unasked))
+    return Material(tuple(runs.values()), *told)
 
 
 def is_study(folder: Path) -> bool:
@@ -88,19 +98,41 @@ def header(run: Run) -> dict[str, Any]:
 
 def _study(folder: Path) -> Iterator[Run | Missing]:
     """Runs of a study in order of name, then what is planned, or failed, and has no run folder."""
-    failed = {path.stem: _error(path) for path in sorted((folder / FAILED).glob("*.json"))}
-    seen: set[str] = set()
-    for within in WITHIN:
-        for place in sorted((folder / within).iterdir()) if (folder / within).is_dir() else []:
-            if not place.is_dir() or place.name.startswith("."):
-                continue
-            seen.add(place.name)
-            yield from _one(place, failed)
+    unasked = set(_unasked(folder))
+    failed = {path.stem: _error(path) for path in _records(folder) if path.stem not in unasked}
+    places = [place for place in _places(folder) if place.name not in unasked]
+    for place in places:
+        yield from _one(place, failed)
     planned = [name for facts in _facts(folder) for name in _planned(facts)]
     for name in dict.fromkeys([*planned, *failed]):
-        if name not in seen:
+        if name not in {place.name for place in places}:
             reason = failed.get(name, "no run folder yet")
             yield Missing(name, "failed" if name in failed else "not begun", reason)
+
+
+def _unasked(folder: Path) -> list[str]:
+    """Names of runs and failures in a study's folder that no study there asks for.
+
+    None where no study is there, or where one cannot be read, which may ask for any of them.
+    """
+    facts = _facts(folder)
+    readable = [one for one in facts if isinstance(one.get("entries"), list)]
+    if not facts or len(readable) < len(list((folder / STUDIES).glob("*.json"))):
+        return []
+    asked = {name for one in facts for name in _planned(one)}
+    there = [place.name for place in _places(folder)] + [path.stem for path in _records(folder)]
+    return [name for name in dict.fromkeys(there) if name not in asked]
+
+
+def _places(folder: Path) -> list[Path]:
+    """Run folders of a study, or what lies in their place."""
+    found = [path for name in WITHIN if (folder / name).is_dir() for path in sorted((folder / name).iterdir())]
+    return [path for path in found if path.is_dir() and not path.name.startswith(".")]
+
+
+def _records(folder: Path) -> list[Path]:
+    """Files that tell why runs of a study failed."""
+    return sorted((folder / FAILED).glob("*.json"))
 
 
 def _one(place: Path, failed: Mapping[str, str]) -> Iterator[Run | Missing]:

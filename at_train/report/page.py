@@ -41,7 +41,7 @@ def write(material: Material, out: Path) -> Path:
     An earlier report in `out` is replaced, other files are left alone; the page is put in place after what it names.
     ConfigError when there are no runs or `out` is something else.
     """
-    if not material.runs and not material.missing:
+    if not (material.runs or material.missing or material.unasked):
         raise ConfigError("report", "no run folders", "one or several", "name folders that `at-train fit` wrote")
     earlier = _earlier(out)
     sections = groups.sections(material.runs, material.others)
@@ -103,6 +103,7 @@ def _page(
         f"<h1>{escape(title)}</h1>\n<p>{about} The numbers with every digit: ",
         ", ".join(f'<a href="{name}">{name}</a>' for name in files if not name.endswith(".png")) + ".</p>",
         *([_missing(material.missing)] if material.missing else []),
+        *([_unasked(material)] if material.unasked else []),
         together,
         *(comparisons.text(section, some) for section, some in zip(sections, pictures, strict=True)),
         _notes(sections),
@@ -119,6 +120,11 @@ def _count(sections: Sequence[Section]) -> str:
 def _missing(some: Sequence[Missing]) -> str:
     items = "".join(f"<li>{escape(one.name)}: {escape(one.state)}, {escape(one.reason)}</li>" for one in some)
     return f"<h3>Not finished, left out</h3>\n<ul>{items}</ul>"
+
+
+def _unasked(material: Material) -> str:
+    items = "".join(f"<li>{escape(name)}</li>" for name in material.unasked)
+    return f"<h3>{material.unasked_title}</h3>\n<ul>{items}</ul>"
 
 
 def _notes(sections: Sequence[Section]) -> str:

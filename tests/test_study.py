@@ -238,6 +238,14 @@ def test_an_absent_dataset_is_told_with_what_is_there_and_how_to_get_it(data, tm
             study.plan(parse(SMALL, datasets={**STUDY["datasets"], "words": name}), data, tmp_path)
 
 
+def test_a_dataset_is_suggested_by_its_name_whatever_the_digests(tmp_path):
+    for name in ("dog-1234abcd", "cat-5678abcd"):
+        toy.dataset(tmp_path / name)
+    for name, hint in (("dogs", "dog"), ("cats-1234abcd", "cat"), ("synth_speakr", "synth_speaker")):
+        with pytest.raises(ConfigError, match=f"or correct the name, did you mean '{hint}'"):
+            study.plan(parse(SMALL, datasets={**STUDY["datasets"], "words": name}), tmp_path, tmp_path / "out")
+
+
 def test_a_dataset_is_found_without_its_digest_unless_there_are_two(tmp_path):
     for name in ("words-1234abcd", "speakers-00000000"):
         toy.dataset(tmp_path / name, target=name.split("-")[0].removesuffix("s"))

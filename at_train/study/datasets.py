@@ -1,5 +1,6 @@
 """Dataset folders by the names a study gives them, and what a run on one of them must fit."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from at_data import manifest
 from at_data.errors import ConfigError
 from at_train.batches import Data
 from at_train.config import near
+
+DIGEST = re.compile(r"-[0-9a-f]{8}$")  # at the end of a dataset folder's name
 
 
 def find(name: str, folder: Path) -> Path:
@@ -35,7 +38,8 @@ def find(name: str, folder: Path) -> Path:
     if name in known:
         todo = f"build it with `at-prepare build {name} --source CORPUS --out {folder}`"
     else:
-        todo = f"build it with `at-prepare build`, or correct the name{near(name, [*known, *there])}"
+        likely = dict.fromkeys([*known, *map(_bare, there)])
+        todo = f"build it with `at-prepare build`, or correct the name{near(_bare(name), likely)}"
     came = f"no dataset '{name}' in it (there: {', '.join(there) or 'none'})"
     raise ConfigError(folder, came, f"a folder {wanted}", todo)
 
@@ -44,6 +48,11 @@ def find(name: str, folder: Path) -> Path:
 def opened(folder: Path, target: str | None) -> Data:
     """Dataset as one task sees it; its values stay on disk until they are read."""
     return Data.open(folder, target)
+
+
+def _bare(name: str) -> str:
+    """Name of a dataset folder less its digest, which would be most of the likeness of two names."""
+    return DIGEST.sub("", name)
 
 
 def _is_dataset(path: Path) -> bool:

@@ -437,12 +437,27 @@ def test_ranks_share_the_runs_and_wait_for_each_other(data, tmp_path):
     assert sorted(name for names in shares for name in names) == sorted(made.runs)
     # rank 1 has no orthogonal run of its own, and takes over the one it needs
     second = study.run(made, devices=["cpu"], rank=1, world=3)
-    assert set(shares[1]) < set(second.done)
-    assert set(trained(tmp_path)) == set(second.done)
-    assert [study.run(made, devices=["cpu"], rank=rank, world=3).complete for rank in (0, 2)] == [True, True]
+    assert set(second.done) == set(shares[1]) < set(trained(tmp_path))
+    first, third = (study.run(made, devices=["cpu"], rank=rank, world=3) for rank in (0, 2))
+    assert [set(outcome.done) for outcome in (first, second, third)] == [*map(set, shares)]
+    assert first.complete
+    assert second.complete
+    assert third.complete
     assert trained(tmp_path) == dict.fromkeys(made.runs, 1)
     with pytest.raises(ConfigError, match="got rank 3 of 3"):
         study.run(made, rank=3, world=3)
+
+
+def test_a_rank_tells_of_failures_of_other_ranks_that_its_own_runs_wait_for(data, tmp_path):
+    made = study.plan(parse(SMALL), data, tmp_path)
+    voice, plain, anti = made.runs
+    assert [study.share(made, rank, 2) for rank in (0, 1)] == [[voice, plain], [anti]]
+    in_the_way = tmp_path / "orthogonal" / voice / "thesis.tex"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("ten years")
+    outcome = study.run(made, devices=["cpu"], rank=1, world=2)
+    assert (outcome.done, [*outcome.failed], outcome.blocked) == ((), [voice], {anti: (voice,)})
+    assert not outcome.complete
 
 
 def test_two_runners_at_once_train_every_run_once(data, tmp_path):

@@ -131,7 +131,8 @@ def study(
             click.echo("mend that, then give the same command with --retry-failed")
         for name, others in outcome.blocked.items():
             click.echo(f"blocked: {name}, by {', '.join(others)}")
-        click.echo(f"{out}: {len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.blocked)} blocked")
+        whose = f"{out}, rank {rank} of {world}" if world > 1 else out
+        click.echo(f"{whose}: {len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.blocked)} blocked")
     if not outcome.complete:
         context.exit(1)
 

@@ -48,7 +48,10 @@ class Silent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a study: names of the runs that are done, why others failed, and what blocks those never begun."""
+    """What came of a rank's share of a study: runs of its own that are done, why runs failed, what blocks others.
+
+    Those that failed or were never begun may be other ranks' too, where its own wait for them.
+    """
 
     done: tuple[str, ...]
     failed: dict[str, str]
@@ -56,7 +59,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether every run is done."""
+        """Whether every run of this rank is done, and every one that those wait for."""
         return not self.failed and not self.blocked
 
 
@@ -248,7 +251,7 @@ def _outcome(runner: _Runner) -> Outcome:
     names = [name for name in plan.runs if name in ended]
     bad = {name for name in names if ended[name] != "done"}
     return Outcome(
-        tuple(name for name in names if ended[name] == "done"),
+        tuple(name for name in names if ended[name] == "done" and name in runner.mine),
         {name: plan.failure(plan.runs[name]) for name in names if ended[name] == "failed"},
         {
             name: tuple(other for other in plan.runs[name].others if other in bad)

@@ -167,11 +167,19 @@ class Settings(BaseModel):
         return self
 
 
+SEVERAL = frozenset(name for name, field in Settings.model_fields.items() if isinstance(field.default, tuple))
+"""Settings of which several may be given."""
+
+
 def parse(raw: dict[str, Any], where: str) -> Settings:
-    """Settings from plain values; ConfigError names every wrong one, what came and what was expected."""
+    """Settings from plain values; ConfigError names every wrong one, what came and what was expected.
+
+    One word where several may stand is a list of one.
+    """
+    given = {name: [value] if name in SEVERAL and isinstance(value, str) else value for name, value in raw.items()}
     try:
         # by way of JSON: strict about types, yet lists become tuples
-        return Settings.model_validate_json(json.dumps(raw, default=str))
+        return Settings.model_validate_json(json.dumps(given, default=str))
     except ValidationError as error:
         raise ConfigError(
             where,

@@ -67,6 +67,16 @@ def test_flags_complete_and_override_a_file(tmp_path):
     assert (settings.strategy, settings.layers, settings.seed) == ("anti", ("conv5",), 2)
 
 
+def test_one_word_where_several_may_stand_is_a_list_of_one(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("strategy: anti\nlayers: conv5\northogonal: runs/speaker\n", encoding="utf-8")
+    assert config.load(path) == parse(ANTI, "here")
+    with pytest.raises(ConfigError, match="orthogonal: got 1 run folders, strategy 'dual' needs 2"):
+        config.load(path, {"strategy": "dual"})
+    with pytest.raises(ConfigError, match="layers: got 5"):
+        config.load(path, {"layers": 5})
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\x00"])
 def test_a_file_of_something_else_is_refused_with_its_name(tmp_path, text):
     path = tmp_path / "odd.yaml"

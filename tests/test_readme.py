@@ -1,5 +1,6 @@
 """What README says can be typed, can."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ from torch import nn
 from at_data import cli as prepare
 from at_data import corpora, manifest
 from at_train import cli as train
+from at_train import study
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,6 +37,17 @@ def test_every_command_is_understood(line: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None, name
     command.make_context(name, arguments)  # raises on unknown options, missing values and the like
+
+
+def test_the_recipe_for_slurm_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "8")
+    (text,) = blocks("bash")
+    _, line = text.partition("at-train study ")[1:]
+    arguments = shlex.split(os.path.expandvars(line.replace("\\\n", " ")))
+    context = train.cli.commands["study"].make_context("study", arguments)
+    assert (context.params["rank"], context.params["world"]) == (3, 8)
+    assert context.params["study"] in study.shipped()
 
 
 def test_the_road_to_a_dataset_is_as_shown(

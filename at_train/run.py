@@ -19,6 +19,7 @@ from at_train.training import Training, check, plain, prepare, resume, warnings,
 __all__ = ["Progress", "Silent", "fit", "score"]
 
 ENDED = ("finished", run_folder.DIVERGED)  # states of a run that needs no more training
+INHERITED = ("inherited_ids.txt", "inherited_waveforms.txt")  # what the networks that a run uses were trained on
 
 
 def fit(
@@ -85,7 +86,7 @@ def _carry_out(
         resume(training)
         if known and not training.done:
             progress.say(f"warning: {out}: there is no checkpoint to go on from, so training begins again")
-        _lay_out(training, facts)
+        _lay_out(training, facts, others)
         for warning in warnings(training, facts["orthogonal"], others):
             progress.say(f"warning: {warning}")
         if training.done:
@@ -155,9 +156,10 @@ def _facts(training: Training, dataset: Path, others: list[strategies.Orthogonal
     }
 
 
-def _lay_out(training: Training, facts: dict[str, Any]) -> None:
+def _lay_out(training: Training, facts: dict[str, Any], others: list[strategies.Orthogonal]) -> None:
     """Every file but results and weights: written at each start, for a kill may have come in between."""
     out, data = training.out, training.data
+    inherited = dict(zip(INHERITED, strategies.inherited(others), strict=True)) if others else {}
     results.write_run(out, facts)  # the first, so that a folder without it was never begun
     sessions = environment.sessions(out, training.done + 1, training.device)
     texts = {
@@ -165,6 +167,7 @@ def _lay_out(training: Training, facts: dict[str, Any]) -> None:
         "data.json": data.header.model_dump_json(indent=1) + "\n",
         "train_ids.txt": _lines(data.splits["train"].ids),
         "train_waveforms.txt": _lines(set(data.splits["train"].waveforms)),
+        **{name: _lines(entries) for name, entries in inherited.items()},
         "environment.json": json.dumps(sessions, indent=1) + "\n",
     }
     for name, text in texts.items():

@@ -30,9 +30,9 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
 
     Its own is looked for where it was, then where it lay from the run; CheckpointError when other data lie there.
     Another dataset must have the same shape, audio and STFT settings and no class the network does not know; its values
-    are scaled as the network's own were, and `seen` counts its items that the network was trained on; None where the
-    run no longer tells which those were. Raises CheckpointError when it does not fit, ConfigError when the split is
-    absent.
+    are scaled as the network's own were, and `seen` counts its items that the network, or one that its run used, was
+    trained on; None where the run no longer tells which those were. Raises CheckpointError when it does not fit,
+    ConfigError when the split is absent.
     """
     facts = run_folder.read_finished(run)
     path = checkpoints.selected(run, facts["settings"]["selection"])
@@ -96,7 +96,7 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
 
 
 def _seen(run: Path, facts: dict[str, Any], data: Data, split: str) -> int | None:
-    """How many items of a split the run was trained on; None where its lists are gone, as weights alone can score."""
+    """How many items of a split were heard in training; None where the lists are gone, as weights alone can score."""
     items = list(zip(data.splits[split].ids, data.splits[split].waveforms, strict=True))
     try:
         return seen(run, facts, data.header.manifest["corpus"], {split: items})[split]

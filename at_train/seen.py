@@ -1,4 +1,4 @@
-"""What of a dataset a run was trained on."""
+"""What of a dataset a run was trained on, itself or by way of the runs that it used."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,26 +7,42 @@ from typing import Any
 from at_data.errors import CheckpointError
 
 Item = tuple[str, str]  # id and waveform
+NAMELESS = "table"  # a corpus whose ids are whatever a user lists, and mean nothing elsewhere
 
 
 def seen(run: Path, facts: Mapping[str, Any], corpus: str, items: Mapping[str, Iterable[Item]]) -> dict[str, int]:
-    """How many of these items, by split, come from recordings that a run was trained on; `facts` are its `run.json`.
+    """How many of these items, by split, come from recordings that were heard; `facts` are the run's `run.json`.
 
     A recording is known again by its id within one corpus, unless that is whatever a user lists (`table`), and by its
-    waveform whatever it is called. CheckpointError when the lists of what the run was trained on are gone.
+    waveform whatever it is called. CheckpointError as of `heard`.
     """
-    same = facts["dataset"]["corpus"] == corpus != "table"
-    taught = {_recording(item) for item in _lines(run / "train_ids.txt")} if same else set()
-    heard = set(_lines(run / "train_waveforms.txt"))
+    taught, waveforms = heard(run, facts)
+    recordings = {_recording(line) for line in taught}
     return {
-        split: sum(_recording(item) in taught or waveform in heard for item, waveform in some)
+        split: sum(_recording(_line(corpus, item)) in recordings or waveform in waveforms for item, waveform in some)
         for split, some in items.items()
     }
 
 
+def heard(run: Path, facts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Items, as `corpus<TAB>item id`, and waveforms that a run was trained on, or a run whose network it used.
+
+    What those runs had used themselves counts, however far back. No items of corpus `table`. CheckpointError when one
+    of the lists is gone.
+    """
+    corpus = facts["dataset"]["corpus"]
+    items = {_line(corpus, item) for item in _lines(run / "train_ids.txt") if corpus != NAMELESS}
+    waveforms = set(_lines(run / "train_waveforms.txt"))
+    if facts["orthogonal"]:
+        items.update(_lines(run / "inherited_ids.txt"))
+        waveforms.update(_lines(run / "inherited_waveforms.txt"))
+    return items, waveforms
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # names may hold separators at which splitlines() breaks
+        return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(
             path,
@@ -34,6 +50,11 @@ def _lines(path: Path) -> list[str]:
             "the list of what the run was trained on",
             "restore the file, or train that run again in a new folder",
         ) from error
+
+
+def _line(corpus: str, item: str) -> str:
+    """An item as it is told from those of other corpora."""
+    return f"{corpus}\t{item}"
 
 
 def _recording(item: str) -> str:

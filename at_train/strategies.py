@@ -18,7 +18,7 @@ from at_train.feature_maps import Watched
 from at_train.kept_vectors import Comparison
 from at_train.losses import AntiTransfer
 from at_train.networks import Network
-from at_train.seen import Item, seen
+from at_train.seen import Item, heard, seen
 
 COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
 
@@ -62,6 +62,12 @@ def orthogonals(settings: Settings) -> list[Orthogonal]:
             "give the run to start from first, the run to differ from second",
         )
     return found
+
+
+def inherited(others: Sequence[Orthogonal]) -> tuple[set[str], set[str]]:
+    """Items, with their corpus, and waveforms that a run which uses these has by way of them; see `seen.heard`."""
+    lists = [heard(other.folder, other.facts) for other in others]
+    return set[str]().union(*(items for items, _ in lists)), set[str]().union(*(waveforms for _, waveforms in lists))
 
 
 def apply(

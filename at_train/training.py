@@ -161,10 +161,11 @@ def warnings(training: Training, orthogonal: list[dict[str, Any]], others: list[
     for name, split in training.data.splits.items():
         if split.left_out:
             yield f"{split.left_out} {name} items have no known {training.data.target} and are left out"
-    for other in orthogonal:
+    for other, run in zip(orthogonal, others, strict=True):
+        who = f"the orthogonal run {other['name']}{', or a run that it used,' if run.facts['orthogonal'] else ''}"
         for name, count in other["seen"].items():
             if count:
-                yield f"the orthogonal run {other['name']} was trained on {count} {name} items of this dataset"
+                yield f"{who} was trained on {count} {name} items of this dataset"
     yield from _strangers(training)
     for other in (run.facts["name"] for run in others if run.is_beginning_of(training.settings)):
         yield (

@@ -8,13 +8,14 @@ import torch
 import toy
 from toy_runs import Said, kill, same, weights
 
+from at_data import headers
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
 from at_train import checkpoints, epochs, results
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Data, sequential_batches
 from at_train.config import NETWORKS_NEEDED, STRATEGIES, USED_BY
-from at_train.run import fit
+from at_train.run import fit, score
 from at_train.similarities import squared_cosine
 
 pytest_plugins = ["toy_fixtures"]
@@ -173,6 +174,104 @@ def test_a_test_item_is_known_again_by_its_waveform_in_another_corpus_under_anot
     fit(other, tmp_path / "o", toy.settings(epochs=1), "cpu")
     facts = fit(words, tmp_path / "r", toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")], epochs=1), "cpu")
     assert facts["orthogonal"][0]["seen"] == {"valid": 0, "test": 4}
+
+
+@pytest.fixture(scope="module")
+def late(words, tmp_path_factory):
+    """The words once more, split otherwise: what `words` trains on is its test."""
+    folder = tmp_path_factory.mktemp("data") / "late"
+    shutil.copytree(words, folder)
+    header, other = headers.read(folder), {"train": "test", "valid": "valid", "test": "train"}
+    shards = [shard.model_copy(update={"split": other[shard.split]}) for shard in header.shards]
+    counts = {other[name]: count for name, count in header.counts.items()}
+    header = header.model_copy(update={"name": "late", "shards": shards, "counts": counts})
+    headers.write(folder, header.model_copy(update={"content": headers.content(header)}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frozen(plain, tmp_path_factory):
+    """A network of voices, another corpus, all of whose convolutions are those of `plain`, which knows words."""
+    manifest = {"corpus": "voices", "audio": toy.AUDIO, "stft": toy.STFT}
+    voices = toy.dataset(tmp_path_factory.mktemp("data") / "voices", target="speaker", manifest=manifest)
+    out = tmp_path_factory.mktemp("runs") / "frozen"
+    settings = toy.settings(strategy="freeze", orthogonal=[str(plain)], layers=["conv13"], epochs=1)
+    assert fit(voices, out, settings, "cpu")["orthogonal"][0]["seen"] == {"valid": 0, "test": 0}
+    return out
+
+
+def test_what_a_run_used_is_in_its_folder(frozen, plain, words):
+    train = open_dataset(words).split("train")
+    assert (frozen / "inherited_ids.txt").read_text() == "".join(f"toy\t{item}\n" for item in sorted(train.ids))
+    assert (frozen / "inherited_waveforms.txt").read_text() == (plain / "train_waveforms.txt").read_text()
+    assert not list(plain.glob("inherited*"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"strategy": "init"},
+        {"strategy": "freeze", "layers": ["conv13"]},
+        {"strategy": "anti", "layers": ["conv5"]},
+    ],
+    ids=["init", "freeze", "anti"],
+)
+def test_test_items_that_a_run_behind_the_orthogonal_one_was_trained_on_are_warned_of(
+    late, plain, frozen, tmp_path, given
+):
+    for other, who in ((plain, "plain"), (frozen, "frozen, or a run that it used,")):
+        said = Said()
+        settings = toy.settings(**given, orthogonal=[str(other)], epochs=1)
+        facts = fit(late, tmp_path / other.name, settings, "cpu", said)
+        assert facts["orthogonal"][0]["seen"] == {"valid": 0, "test": 24}
+        assert f"warning: the orthogonal run {who} was trained on 24 test items of this dataset" in said.texts
+    ids = (tmp_path / "frozen" / "inherited_ids.txt").read_text().splitlines()
+    assert {line.split("\t")[0] for line in ids} == {"toy", "voices"}
+    assert ids == sorted(set(ids))
+
+
+def test_dual_inherits_from_both_runs(words, speaker, anti, frozen, tmp_path):
+    settings = toy.settings(strategy="dual", orthogonal=[str(anti), str(frozen)], layers=["conv5"], epochs=1)
+    fit(words, tmp_path / "r", settings, "cpu")
+    ours = set((tmp_path / "r" / "inherited_waveforms.txt").read_text().splitlines())
+    for run in (anti, speaker, frozen):
+        assert ours > set((run / "train_waveforms.txt").read_text().splitlines())
+
+
+def test_a_score_counts_what_a_run_behind_was_trained_on(late, plain, tmp_path):
+    settings = toy.settings(strategy="init", orthogonal=[str(plain)], epochs=1)
+    manifest = {"corpus": "more", "audio": toy.AUDIO, "stft": toy.STFT}
+    fit(toy.dataset(tmp_path / "more", manifest=manifest), tmp_path / "r", settings, "cpu")
+    scores = score(tmp_path / "r", late, "test", "cpu")
+    assert scores["seen"] == scores["items"] == 24
+    assert score(tmp_path / "r", late, "train", "cpu")["seen"] == 0
+    (tmp_path / "r" / "inherited_waveforms.txt").unlink()
+    assert score(tmp_path / "r", late, "test", "cpu") == scores | {"seen": None}
+
+
+def test_what_a_run_used_is_written_again_when_it_is_carried_on(words, frozen, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    settings = toy.settings(strategy="init", orthogonal=[str(frozen)], epochs=1)
+    names = ("inherited_ids.txt", "inherited_waveforms.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr(epochs, "train", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(words, tmp_path / "r", settings, "cpu")
+    before = [(tmp_path / "r" / name).read_bytes() for name in names]
+    (tmp_path / "r" / names[0]).unlink()
+    assert fit(words, tmp_path / "r", settings, "cpu")["state"] == "finished"
+    assert [(tmp_path / "r" / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize("name", ["inherited_ids.txt", "inherited_waveforms.txt"])
+def test_an_orthogonal_run_that_no_longer_tells_what_it_used_is_refused(words, frozen, tmp_path, name):
+    shutil.copytree(frozen, tmp_path / "o")
+    (tmp_path / "o" / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name}: cannot be read .*restore the file"):
+        fit(words, tmp_path / "r", toy.settings(strategy="init", orthogonal=[str(tmp_path / "o")]), "cpu")
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize("name", ["train_ids.txt", "train_waveforms.txt"])

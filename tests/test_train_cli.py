@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,18 @@ def test_report_of_something_else_exits_2(tmp_path, main):
     code, _, err = main("report", tmp_path, "--out", tmp_path / "report")
     assert code == 2
     assert "no run.json" in err
+
+
+def test_score_of_items_that_were_trained_on_warns_and_so_does_one_that_nobody_knows_of(plain, tmp_path, main):
+    run = tmp_path / "r"
+    shutil.copytree(plain, run)
+    other = toy.dataset(tmp_path / "other", scaling=(0.5, 1.0))  # the same ids
+    asked = ("score", run, "--dataset", other, "--split", "train", "--device", "cpu")
+    said = "the network, or one that it used, was trained on 24 of these 24 items: they test nothing"
+    assert said in main(*asked)[2]
+    assert "warning" not in main("score", run, "--dataset", other, "--device", "cpu")[2]
+    (run / "train_ids.txt").unlink()
+    assert "no longer tells what it was trained on" in main(*asked)[2]
 
 
 def test_score_of_something_else_exits_2(tmp_path, main):

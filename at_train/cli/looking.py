@@ -41,8 +41,8 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
     if scores.get("seen", 0) is None:
         click.echo(f"warning: {run} no longer tells what it was trained on: these items may be among that", err=True)
     elif scores.get("seen"):
-        warning = f"the network was trained on {scores['seen']} of these {scores['items']} items: they test nothing"
-        click.echo(f"warning: {warning}", err=True)
+        known = f"{scores['seen']} of these {scores['items']} items"
+        click.echo(f"warning: the network, or one that it used, was trained on {known}: they test nothing", err=True)
     if as_json:
         click.echo(json.dumps(scores, indent=1, ensure_ascii=False))
         return

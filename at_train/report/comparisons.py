@@ -128,7 +128,8 @@ def _other(other: Mapping[str, object]) -> str:
     seen = other.get("seen")
     known = {name: count for name, count in seen.items() if count} if isinstance(seen, dict) else {}
     counts = " and ".join(f"{count} {name}" for name, count in known.items())
-    return f"{text}; <strong>it was trained on {escape(counts)} items of this dataset</strong>" if known else text
+    warning = f"it, or a network that it used, was trained on {escape(counts)} items of this dataset"
+    return f"{text}; <strong>{warning}</strong>" if known else text
 
 
 def _values(section: Section, name: str) -> str:

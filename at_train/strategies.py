@@ -21,6 +21,7 @@ from at_train.networks import Network
 from at_train.seen import Item, heard, seen
 
 COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
+COPYING = {"init", "freeze", "dual"}  # strategies that begin with another network's convolutions
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Orthogonal:
             "seen": seen(self.folder, self.facts, corpus, held_out),
         }
 
-    def is_beginning_of(self, settings: Settings) -> bool:
-        """Whether this network never learnt and has the convolutions that a run with these settings begins with."""
-        own = self.facts["settings"]
-        drawn = ("network", "width", "seed")
-        return not self.facts["epochs_run"] and all(own[name] == getattr(settings, name) for name in drawn)
+    @property
+    def drawn_by(self) -> tuple[Any, ...] | None:
+        """What its convolutions were drawn by; None where they were copied, and nothing tells from where."""
+        settings = self.facts["settings"]
+        copied = settings["strategy"] in COPYING
+        return None if copied else _drawn_by(settings, len(self.facts["dataset"]["classes"]))
 
 
 def orthogonals(settings: Settings) -> list[Orthogonal]:
@@ -62,6 +64,25 @@ def orthogonals(settings: Settings) -> list[Orthogonal]:
             "give the run to start from first, the run to differ from second",
         )
     return found
+
+
+def begun_alike(settings: Settings, classes: int, others: Sequence[Orthogonal]) -> Iterator[Orthogonal]:
+    """The orthogonal runs that tell less than they seem to, for they began with this run's own convolutions.
+
+    One to differ from counts however long it learnt, one to begin from if it never did: it changes nothing then. The
+    convolutions of dual are those that its first run was drawn with, trained since.
+    """
+    ours = _drawn_by(settings.model_dump(), classes)
+    for other in others:
+        compared = settings.strategy in COMPARING and other is others[-1]
+        origin = others[0].drawn_by if compared and settings.strategy == "dual" else ours
+        if other.drawn_by == origin and (compared or not other.facts["epochs_run"]):
+            yield other
+
+
+def _drawn_by(settings: Mapping[str, Any], classes: int) -> tuple[Any, ...]:
+    """All that decides what convolutions are drawn for one shape: one generator draws every layer, the last too."""
+    return (settings["network"], settings["width"], settings["seed"], classes)
 
 
 def inherited(others: Sequence[Orthogonal]) -> tuple[set[str], set[str]]:
@@ -79,7 +100,7 @@ def apply(
     other.
     """
     loaded = [checkpoints.orthogonal(other.weights, other.facts["digest"], facts) for other in others]
-    if settings.strategy in {"init", "freeze", "dual"}:
+    if settings.strategy in COPYING:
         checkpoints.copy_convolutions(loaded[0][0], network)
     if settings.strategy == "freeze":
         checkpoints.freeze(network, settings.layers[0])

@@ -167,11 +167,19 @@ def warnings(training: Training, orthogonal: list[dict[str, Any]], others: list[
             if count:
                 yield f"{who} was trained on {count} {name} items of this dataset"
     yield from _strangers(training)
-    for other in (run.facts["name"] for run in others if run.is_beginning_of(training.settings)):
-        yield (
-            f"the untrained orthogonal run {other} was drawn from the seed of this run, so it is this network's own "
-            "beginning; give one of them another seed"
-        )
+    for run in strategies.begun_alike(training.settings, len(training.data.classes), others):
+        yield _alike(run)
+
+
+def _alike(other: Orthogonal) -> str:
+    """What to say of an orthogonal run that began with this run's own convolutions."""
+    name = other.facts["name"]
+    if other.facts["epochs_run"]:
+        same = "for seed, network, width and number of classes are the same"
+        said = f"the orthogonal run {name} began at the very weights that this network began at, {same}"
+    else:
+        said = f"the untrained orthogonal run {name} was drawn as this network, so it is this network's own beginning"
+    return f"{said}; give one of the two another --seed"
 
 
 def _strangers(training: Training) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from toy_runs import Said, kill, same, weights
 from at_data import headers
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train import checkpoints, epochs, results
+from at_train import checkpoints, epochs, results, strategies
 from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Data, sequential_batches
 from at_train.config import NETWORKS_NEEDED, STRATEGIES, USED_BY
@@ -142,6 +143,70 @@ def test_dual_refuses_a_first_run_that_was_not_trained_with_anti(words, speaker,
     given = {"strategy": "dual", "orthogonal": [str(speaker), str(speaker)], "layers": ["conv5"]}
     with pytest.raises(ConfigError, match="trained with strategy 'none'; expected a run trained with 'anti'"):
         fit(words, tmp_path / "r", toy.settings(**given), "cpu")
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """As many words as there are speakers."""
+    return toy.dataset(tmp_path_factory.mktemp("data") / "four", words=("maybe", *toy.WORDS))
+
+
+def test_networks_of_one_seed_begin_alike_where_they_have_as_many_classes(four, words, speakers, tmp_path, start):
+    begun = {data.name: convolutions(start(data, tmp_path / data.name, toy.settings())) for data in (four, speakers)}
+    assert same(begun["four"], begun["speakers"])
+    for name, data, given in (("seed", four, {"seed": 1}), ("classes", words, {})):
+        other = convolutions(start(data, tmp_path / name, toy.settings(**given)))
+        assert not any(torch.equal(other[key], begun["four"][key]) for key in other if key.endswith("weight"))
+
+
+def run_of(epochs=3, classes=4, **settings):
+    """An orthogonal run as its facts tell of it."""
+    told = {"network": "vgg16", "width": toy.WIDTH, "seed": 0, "strategy": "none"} | settings
+    facts = {"settings": told, "epochs_run": epochs, "dataset": {"classes": ["?"] * classes}}
+    return strategies.Orthogonal(Path("/nowhere"), facts)
+
+
+ANTI = {"strategy": "anti", "layers": ["conv5"]}
+DUAL = {"strategy": "dual", "layers": ["conv5"]}
+FREEZE = {"strategy": "freeze", "layers": ["conv5"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "others", "alike"),
+    [
+        (ANTI, [run_of()], [0]),
+        (ANTI, [run_of(epochs=0)], [0]),
+        (ANTI, [run_of(strategy="dann")], [0]),
+        (ANTI, [run_of(seed=1)], []),
+        (ANTI, [run_of(width=1.0)], []),
+        (ANTI, [run_of(network="another")], []),
+        (ANTI, [run_of(classes=5)], []),
+        (ANTI, [run_of(strategy="init")], []),
+        ({"strategy": "init"}, [run_of()], []),
+        ({"strategy": "init"}, [run_of(epochs=0)], [0]),
+        (FREEZE, [run_of()], []),
+        (FREEZE, [run_of(epochs=0, seed=1)], []),
+        (DUAL, [run_of(strategy="anti"), run_of()], [1]),
+        (DUAL, [run_of(strategy="anti"), run_of(seed=1)], []),
+        (DUAL, [run_of(strategy="anti", seed=1), run_of(seed=1)], [1]),
+        (DUAL, [run_of(strategy="anti", seed=1), run_of()], []),
+        (DUAL, [run_of(strategy="anti", epochs=0), run_of(seed=1)], [0]),
+    ],
+)
+def test_runs_that_began_with_the_convolutions_of_this_one_are_found(given, others, alike):
+    settings = toy.settings(**given, orthogonal=["x"] * len(others))
+    assert list(strategies.begun_alike(settings, 4, others)) == [others[place] for place in alike]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_to_differ_from_that_began_at_the_same_weights_is_warned_of_once(four, speaker, tmp_path, seed):
+    said = Said()
+    fit(four, tmp_path / "r", toy.settings(**ANTI, orthogonal=[str(speaker)], epochs=1, seed=seed), "cpu", said)
+    text = (
+        "warning: the orthogonal run speaker began at the very weights that this network began at, for seed, network, "
+        "width and number of classes are the same; give one of the two another --seed"
+    )
+    assert said.texts == ([text] if seed == 0 else [])
 
 
 def test_the_run_remembers_its_orthogonal_network_and_what_it_has_seen(anti, speaker):

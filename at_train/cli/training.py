@@ -15,7 +15,7 @@ from at_train.cli.options import DEVICE, FOLDER, JSON, Place, given, headline, s
 
 FIT_EXAMPLE = """\b
 Example, a speaker network and a digit network that must differ from it at its fifth layer:
-  at-train fit datasets/fsdd_speaker-1a2b3c4d --out runs/speaker
+  at-train fit datasets/fsdd_speaker-1a2b3c4d --out runs/speaker --seed 1
   at-train fit datasets/fsdd_digit_by_speaker-5e6f7a8b --out runs/digit \\
     --strategy anti --orthogonal runs/speaker --layer conv5
 """

@@ -51,8 +51,8 @@ class Wanted(_Block):
 class Orthogonal(Wanted):
     """A network that runs are compared with: one for all seeds of a study (`shared`, the first), or one for each.
 
-    `seed_offset` is added to the seed. Networks of one seed and shape begin with the same convolution weights, so that
-    without it a run begins where the network began that it must differ from.
+    `seed_offset` is added to the seed. Networks of one seed, shape and number of classes begin with the same
+    convolution weights, so that without it a run may begin where the network began that it must differ from.
     """
 
     seeds: Literal["shared", "each"]

@@ -25,16 +25,17 @@ def confusion(
 
 
 def macro_f1(truth: Int[np.ndarray, "items"], predicted: Int[np.ndarray, "items"], classes: int) -> float:
-    """Mean over all classes of F1, the harmonic mean of precision and recall, 0 to 1.
+    """Mean of F1, the harmonic mean of precision and recall, over the classes that occur, 0 to 1.
 
-    A class that occurs neither in truth nor among predictions counts as 0, as in scikit-learn with all labels named
-    and zero_division=0.
+    A class that occurs neither in truth nor among predictions is left out; one that occurs in one of them alone counts
+    as 0. So does scikit-learn with no labels named and zero_division=0.
     """
     if not len(truth):
         return float("nan")
     table = confusion(truth, predicted, classes)
     occurrences = table.sum(0) + table.sum(1)
-    return float(np.mean(2 * np.diagonal(table) / np.maximum(occurrences, 1)))
+    there = occurrences > 0
+    return float(np.mean(2 * np.diagonal(table)[there] / occurrences[there]))
 
 
 def group_accuracy(

@@ -24,7 +24,7 @@ def test_scores_equal_scikit_learns_on_the_csv(plain, words):
         truth, guess = ([row[name] for row in rows] for name in ("target", "predicted"))
         classes = scores["classes"]
         assert scores["accuracy"] == pytest.approx(accuracy_score(truth, guess))
-        f1 = f1_score(truth, guess, labels=classes, average="macro", zero_division=0)
+        f1 = f1_score(truth, guess, average="macro", zero_division=0)
         assert scores["macro_f1"] == pytest.approx(f1)
         assert scores["confusion"] == confusion_matrix(truth, guess, labels=classes).tolist()
         reader = open_dataset(words).split(split)
@@ -36,6 +36,18 @@ def test_scores_equal_scikit_learns_on_the_csv(plain, words):
             assert (group["items"], group["accuracy"]) == (len(right), pytest.approx(sum(right) / len(right)))
         worst = min(group["accuracy"] for group in scores["groups"]["speaker"].values())
         assert scores["worst_group"]["speaker"]["accuracy"] == worst
+
+
+def test_a_word_that_a_dataset_lacks_is_no_part_of_macro_f1_unless_it_is_guessed(plain, tmp_path):
+    shutil.copytree(plain, tmp_path / "r")
+    other = toy.dataset(tmp_path / "other", words=toy.WORDS[:2])
+    scores = score(tmp_path / "r", other, "test", "cpu")
+    (path,) = (tmp_path / "r" / "scores").glob("other-*/test.csv")
+    with path.open(newline="") as file:
+        pairs = [(row["target"], row["predicted"]) for row in csv.DictReader(file)]
+    f1 = f1_score(*zip(*pairs, strict=True), average="macro", zero_division=0)
+    assert scores["classes"] == list(toy.WORDS)
+    assert scores["macro_f1"] == pytest.approx(f1)
 
 
 def test_scoring_again_gives_the_scores_of_the_run(plain):

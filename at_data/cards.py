@@ -1,6 +1,7 @@
 """The card, the summary and the picture of a finished dataset."""
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -216,15 +217,17 @@ def picture(dataset: Dataset, path: Path) -> None:
             image = axis.imshow(
                 level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-90, vmax=-10
             )
-        axes[0, column].set_title(header.classes[code], fontsize=10)
+        axes[0, column].set_title(_cell(header.classes[code]), fontsize=10, parse_math=False)  # it may be called $x$
         axes[-1, column].set_xlabel("time (s)")
     for row in range(EXAMPLES):
         axes[row, 0].set_ylabel("frequency (kHz)")
     if image is not None:
         figure.colorbar(image, ax=axes, label="magnitude (dB)", shrink=0.8)
-    figure.suptitle(f"{header.name}: {header.target}, {reader.name} split")
+    figure.suptitle(f"{header.name}: {header.target}, {reader.name} split", parse_math=False)
     drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=110, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks is drawn as boxes
+        figure.savefig(drawn, format="png", dpi=110, metadata={"Software": None})
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:

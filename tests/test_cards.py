@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from at_data import cards, headers
+from at_data.shards import open_dataset
 from at_data.stages.leaks import Line
 
 LONG = "x" * 20_000
@@ -60,3 +61,12 @@ def test_plain_labels_are_shown_as_they_are(dataset: Path) -> None:
     header = headers.read(dataset)
     title = "| split | items | hours | " + " | ".join(header.classes) + " |"
     assert title in cards.card(header, PROOF).splitlines()
+
+
+def test_a_picture_is_drawn_whatever_its_classes_are_called(dataset: Path, tmp_path: Path) -> None:
+    opened = open_dataset(dataset)
+    called = dict(zip(opened.header.classes, [r"$\x$", "\u202egnp", "\u6f22", "a\nb", LONG[:200]], strict=False))
+    attributes = {opened.header.target: [called.get(name, name) for name in opened.header.classes]}
+    opened.header = opened.header.model_copy(update={"attributes": attributes})
+    cards.picture(opened, tmp_path / "odd.png")
+    assert (tmp_path / "odd.png").read_bytes().startswith(b"\x89PNG")

@@ -475,7 +475,7 @@ def test_real_takes_can_be_heard_though_some_hold_flac(real_data):
 
 @pytest.mark.real
 def test_real_takes_are_too_few_for_the_paper_and_the_plan_says_so(real_data):
-    with pytest.raises(ManifestError, match=r"keep\.goodness: no recording has bad-dynamics"):
+    with pytest.raises(ManifestError, match=r"keep\.goodness: no recording has bad-attack, bad-dynamics"):
         plan(manifest.load("good_sounds_goodness_random"), real_data / "good-sounds")
 
 

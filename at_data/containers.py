@@ -1,9 +1,11 @@
 """What an audio file's container promises, held against what the file holds: libsndfile quietly takes what is left."""
 
+import mmap
 import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from at_data.errors import AudioError
 
@@ -26,6 +28,11 @@ OGG_LAST_PAGE = 0x04
 MP3_FRAME = 1152  # samples
 MP3_GUESSED_FRAMES = 2  # by which a guess from the size of the sound misses
 MP3_COUNTS = (b"Xing", b"Info", b"VBRI")  # begin what an encoder says of its frames, in the first of them
+MP3_SYNC = 0x7FF
+MP3_KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MP3_KBPS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+MP3_RATES_HZ = (44_100, 48_000, 32_000)
+MOST_FRAMES = 100_000  # looked at: most of an hour
 ID3 = struct.Struct(">3sxxx4B")  # before the sound: size in groups of seven bits
 ID3_BEHIND, ID3_BEHIND_BYTES = b"TAG", 128
 
@@ -85,11 +92,12 @@ def check(file: int, kind: str, where: str) -> None:
         _check_chunks(file, LAYOUTS[magic], where)
 
 
-def guessed(file: int, kind: str, frames: int) -> int:
+def guessed(file: int, kind: str, frames: int, where: str) -> int:
     """How many of its frames an open file may lack, as their number is a guess: of some MP3 a few, of others none.
 
-    For an MP3 whose encoder did not count them the decoder takes those that the bytes of the file would hold, the tags
-    before and behind the sound among them.
+    For an MP3 whose encoder did not count them the decoder takes those that the bytes of the file would hold at the
+    bitrate of the first, the tags before and behind the sound among them. AudioError where bitrates differ: the decoder
+    would end too early, and say nothing.
     """
     if kind != "MP3":
         return 0
@@ -99,10 +107,29 @@ def guessed(file: int, kind: str, frames: int) -> int:
         tag_bytes = ID3.size + sum(group << shift for group, shift in zip(groups, (21, 14, 7, 0), strict=True))
     if any(name in os.pread(file, MP3_FRAME, tag_bytes) for name in MP3_COUNTS):
         return 0
+    if len(set(islice(_bitrates(file, tag_bytes), MOST_FRAMES))) > 1:
+        came = "an MP3 of several bitrates whose encoder did not count its frames, so that nobody knows its length"
+        raise AudioError(where, came, "a count of frames (Xing, Info or VBRI)", "convert it to wav or flac")
     size = os.fstat(file).st_size
     if os.pread(file, len(ID3_BEHIND), max(0, size - ID3_BEHIND_BYTES)) == ID3_BEHIND:
         tag_bytes += ID3_BEHIND_BYTES
     return MP3_GUESSED_FRAMES * MP3_FRAME + -(-frames * min(tag_bytes, size) // size)
+
+
+def _bitrates(file: int, start: int) -> Iterator[int]:
+    """Kilobits a second of every frame of an MP3 from here on, while one follows the other (ISO 11172-3, 13818-3)."""
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+        place = start
+        while place + 4 <= len(content):
+            (head,) = struct.unpack_from(">I", content, place)
+            version, layer, bitrate, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
+            if head >> 21 != MP3_SYNC or version == 1 or layer != 1 or bitrate in {0, 15} or rate == 3:  # noqa: PLR2004
+                return
+            first = version == 3  # noqa: PLR2004 - MPEG 1; 2 and 2.5 have half as many samples and their own bitrates
+            kbps = (MP3_KBPS_1 if first else MP3_KBPS_2)[bitrate - 1]
+            rate_hz = MP3_RATES_HZ[rate] // {3: 1, 2: 2, 0: 4}[version]
+            yield kbps
+            place += (144 if first else 72) * 1000 * kbps // rate_hz + (head >> 9 & 1)
 
 
 def _cut_short(where: str, came: str) -> AudioError:

@@ -82,7 +82,7 @@ class Opened:
             self._sound = Stream(self._file, closefd=False)
             refuse_impossible(self._sound.samplerate, self._sound.channels, where)
             containers.check(self._file, self._sound.format, where)
-            self._sound.guessed = containers.guessed(self._file, self._sound.format, self._sound.frames)
+            self._sound.guessed = containers.guessed(self._file, self._sound.format, self._sound.frames, where)
             self._path = path
         return self._sound
 

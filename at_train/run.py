@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from at_data.errors import ConfigError, ShardError
-from at_train import checkpoints, config, environment, epochs, kept_vectors, results, run_folder, scores, strategies
+from at_train import (
+    checkpoints,
+    config,
+    environment,
+    epochs,
+    kept_vectors,
+    results,
+    run_folder,
+    scores,
+    seen,
+    strategies,
+)
 from at_train.batches import Data
 from at_train.config import Settings
 from at_train.kept_vectors import GB, Comparison, Maker
@@ -19,7 +30,6 @@ from at_train.training import Training, check, plain, prepare, resume, warnings,
 __all__ = ["Progress", "Silent", "fit", "score"]
 
 ENDED = ("finished", run_folder.DIVERGED)  # states of a run that needs no more training
-INHERITED = ("inherited_ids.txt", "inherited_waveforms.txt")  # what the networks that a run uses were trained on
 
 
 def fit(
@@ -159,7 +169,7 @@ def _facts(training: Training, dataset: Path, others: list[strategies.Orthogonal
 def _lay_out(training: Training, facts: dict[str, Any], others: list[strategies.Orthogonal]) -> None:
     """Every file but results and weights: written at each start, for a kill may have come in between."""
     out, data = training.out, training.data
-    inherited = dict(zip(INHERITED, strategies.inherited(others), strict=True)) if others else {}
+    inherited = dict(zip(seen.INHERITED, strategies.inherited(others), strict=True)) if others else {}
     results.write_run(out, facts)  # the first, so that a folder without it was never begun
     sessions = environment.sessions(out, training.done + 1, training.device)
     texts = {

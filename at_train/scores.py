@@ -11,7 +11,7 @@ from at_train.batches import Data, sequential_batches
 from at_train.checkpoints import Facts
 from at_train.loop import Evaluation
 from at_train.networks import Network
-from at_train.seen import seen
+from at_train.seen import forgetful, seen
 
 
 def device_named(name: str) -> torch.device:
@@ -97,6 +97,8 @@ def write(run: Path, facts: dict[str, Any], network: Network, data: Data, split:
 
 def _seen(run: Path, facts: dict[str, Any], data: Data, split: str) -> int | None:
     """How many items of a split were heard in training; None where the lists are gone, as weights alone can score."""
+    if forgetful(run, facts):
+        return None
     items = list(zip(data.splits[split].ids, data.splits[split].waveforms, strict=True))
     try:
         return seen(run, facts, data.header.manifest["corpus"], {split: items})[split]

@@ -7,6 +7,7 @@ from typing import Any
 from at_data.errors import CheckpointError
 
 Item = tuple[str, str]  # id and waveform
+INHERITED = ("inherited_ids.txt", "inherited_waveforms.txt")  # what the networks that a run uses were trained on
 NAMELESS = "table"  # a corpus whose ids are whatever a user lists, and mean nothing elsewhere
 
 
@@ -27,16 +28,21 @@ def seen(run: Path, facts: Mapping[str, Any], corpus: str, items: Mapping[str, I
 def heard(run: Path, facts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """Items, as `corpus<TAB>item id`, and waveforms that a run was trained on, or a run whose network it used.
 
-    What those runs had used themselves counts, however far back. No items of corpus `table`. CheckpointError when one
-    of the lists is gone.
+    What those runs had used themselves counts, however far back, unless the run is `forgetful`. No items of corpus
+    `table`. CheckpointError when one of the lists is gone.
     """
     corpus = facts["dataset"]["corpus"]
     items = {_line(corpus, item) for item in _lines(run / "train_ids.txt") if corpus != NAMELESS}
     waveforms = set(_lines(run / "train_waveforms.txt"))
-    if facts["orthogonal"]:
-        items.update(_lines(run / "inherited_ids.txt"))
-        waveforms.update(_lines(run / "inherited_waveforms.txt"))
+    if facts["orthogonal"] and not forgetful(run, facts):
+        items.update(_lines(run / INHERITED[0]))
+        waveforms.update(_lines(run / INHERITED[1]))
     return items, waveforms
+
+
+def forgetful(run: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a run used others and has no list of what they heard: it ended before runs kept such lists."""
+    return bool(facts["orthogonal"]) and not any((run / name).exists() for name in INHERITED)
 
 
 def _lines(path: Path) -> list[str]:

@@ -16,6 +16,7 @@ from at_train.checkpoints import Checkpoint, Facts
 from at_train.config import Settings
 from at_train.kept_vectors import Comparison
 from at_train.networks import Network
+from at_train.seen import forgetful
 from at_train.similarities import SIMILARITIES
 from at_train.strategies import Orthogonal
 
@@ -162,6 +163,8 @@ def warnings(training: Training, orthogonal: list[dict[str, Any]], others: list[
         if split.left_out:
             yield f"{split.left_out} {name} items have no known {training.data.target} and are left out"
     for other, run in zip(orthogonal, others, strict=True):
+        if forgetful(run.folder, run.facts):
+            yield f"the orthogonal run {other['name']} does not tell what the runs that it used were trained on"
         who = f"the orthogonal run {other['name']}{', or a run that it used,' if run.facts['orthogonal'] else ''}"
         for name, count in other["seen"].items():
             if count:

@@ -135,6 +135,23 @@ def test_an_mp3_whose_encoder_did_not_count_its_frames_is_whole_and_where_it_is_
         decode(path, whole("a.mp3"))
 
 
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+@pytest.mark.parametrize("before", [b"", b"ID3\x04\0\0\0\0\x20\0" + bytes(4096)])
+def test_an_mp3_of_several_bitrates_that_were_not_counted_is_refused_and_a_counted_one_whole(tmp_path, rate_hz, before):
+    samples = noise(6 * rate_hz) * np.repeat([0.01, 1], 3 * rate_hz).astype(np.float32)
+    path = write(tmp_path, "a.mp3", samples, rate_hz, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    content = path.read_bytes()
+    assert decode(path, whole("a.mp3"))[0].size == samples.size
+    path.write_bytes(before + content)
+    assert decode(path, whole("a.mp3"))[0].size == samples.size
+    second = content.index(content[:2], 4)
+    path.write_bytes(before + content[second:])  # less the frame that counts
+    assert not any(name in content[second : second + 2000] for name in containers.MP3_COUNTS)
+    for recording in (whole("a.mp3"), stretch(1.0, 0.5, "a.mp3")):
+        with pytest.raises(AudioError, match="an MP3 of several bitrates whose encoder did not count its frames"):
+            decode(path, recording)
+
+
 @pytest.mark.parametrize("kind", ["NIST", "CAF", "SVX", "VOC", "AVR", "PAF", "IRCAM", "MAT5"])
 def test_containers_whose_length_cannot_be_checked_are_refused(tmp_path, kind):
     write(tmp_path, "a.bin", noise(100), format=kind, subtype="PCM_16")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from test_paper_report import EMOTION, SESSION, choices_of, emotion_of, entry, trained
+from test_paper_report import EMOTION, SESSION, WORD, choices_of, emotion_of, entry, trained
 from test_report import ANTI, INIT, write_run
 
 from at_train.report import choice, estimates, gather, groups, paper_tables, sweeps
@@ -143,9 +143,51 @@ def test_orthogonal_networks_trained_in_other_ways_are_rows_of_their_own_with_al
             write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(other), **ANTI)
     lines = {line.row.title: line.seeds for line in choice.lines(emotion_of(tmp_path))}
     assert lines == {
-        "anti: session (iemocap), epochs 5": (3, 3),
-        "anti: session (iemocap), epochs 50": (3, 3),
+        "anti: session (iemocap), orthogonal epochs 5": (3, 3),
+        "anti: session (iemocap), orthogonal epochs 50": (3, 3),
     }
+    (family,) = families_of([tmp_path])
+    for choices in family.columns["iemocap_emotion_random"][1:]:
+        for one in choices.values():  # neither is what the paper did
+            assert paper_tables.published(one, "test") is None
+    for seed in (3, 4):
+        other = write_run(tmp_path / "orthogonal", 1000 + seed, dataset=SESSION, epochs=50, beta=0.5)  # no matter
+        write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(other), **ANTI)
+    lines = {line.row.title: line.seeds for line in choice.lines(emotion_of(tmp_path))}
+    assert lines == {
+        "anti: session (iemocap)": (5, 5),
+        "anti: session (iemocap), orthogonal epochs 5": (3, 3),
+    }
+
+
+def test_the_first_networks_of_dual_are_told_apart_by_their_layer(tmp_path):
+    first, second = trained(tmp_path, SESSION), trained(tmp_path, WORD)
+    for layer in ("conv3", "conv5"):
+        how = ANTI | {"layers": [layer]}
+        between = write_run(tmp_path / "orthogonal", 0, dataset=EMOTION, orthogonal=entry(first), **how)
+        for seed in (0, 1):
+            how = ANTI | {"strategy": "dual"}
+            write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(between) + entry(second), **how)
+    lines = {line.row.title: line.seeds for line in choice.lines(emotion_of(tmp_path))}
+    assert lines == {
+        f"dual: session (iemocap) + word (librispeech), first layers {layer}": (2, 2) for layer in ("conv3", "conv5")
+    }
+
+
+def test_the_papers_gain_is_of_the_rows_that_ours_is_of(tmp_path):
+    word, session = trained(tmp_path, WORD), trained(tmp_path, SESSION)
+    for seed in (0, 1):
+        write_run(tmp_path / "runs", seed, dataset=EMOTION)
+        write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(word), **ANTI)
+        how = ANTI | {"layers": [f"conv{5 - 2 * seed}"]}  # no seed has both layers, so none is chosen
+        write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(session), **how)
+    families = families_of([tmp_path])
+    choices = list(families[0].columns["iemocap_emotion_random"][1].values())
+    by_title = {one.line.row.title: one for one in choices}
+    assert by_title["anti: session (iemocap)"].chosen is None
+    known = {name: paper_tables.published(one, "test") for name, one in by_title.items()}
+    (everything,) = (gain for gain in sweeps.gains(families) if gain.name == "all targets")
+    assert everything.published == pytest.approx(known["anti: word (librispeech)"] - known["none"])
 
 
 def test_what_starts_from_an_anti_trained_network_is_not_called_after_what_that_one_differed_from(tmp_path):

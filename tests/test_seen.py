@@ -3,7 +3,7 @@
 import pytest
 
 from at_data.errors import CheckpointError
-from at_train.seen import heard, seen
+from at_train.seen import forgetful, heard, seen
 
 LISTS = ("train_ids.txt", "train_waveforms.txt", "inherited_ids.txt", "inherited_waveforms.txt")
 ITEMS = {"test": [("yes/ada#0", "w1"), ("yes/bea#0", "w2"), ("no/ada#1", "w3")]}
@@ -55,3 +55,11 @@ def test_a_list_that_is_gone_is_named(tmp_path, name):
 
 def test_a_run_without_other_networks_needs_no_lists_of_theirs(tmp_path):
     assert heard(*run_of(tmp_path, "toy", "a#0\n", "w1\n")) == ({"toy\ta#0"}, {"w1"})
+
+
+def test_a_run_that_ended_before_there_were_such_lists_is_forgetful(tmp_path):
+    folder, facts = run_of(tmp_path, "toy", "yes/ada#0\n", "w9\n")
+    assert not forgetful(folder, facts)
+    facts["orthogonal"] = [{}]
+    assert forgetful(folder, facts)
+    assert seen(folder, facts, "toy", ITEMS) == {"test": 1}

@@ -395,3 +395,17 @@ def test_an_orthogonal_run_that_does_not_fit_is_refused_and_nothing_is_written(w
     with pytest.raises(CheckpointError, match=said.get(what, "--width")):
         fit(words, tmp_path / "r", settings, "cpu")
     assert not (tmp_path / "r").exists()
+
+
+def test_who_uses_a_run_that_does_not_tell_what_it_inherited_is_warned_and_no_score_counts_on_it(
+    words, speaker, tmp_path
+):
+    anti = tmp_path / "anti"
+    fit(words, anti, toy.settings(strategy="anti", orthogonal=[str(speaker)], layers=["conv4"], epochs=1), "cpu")
+    for path in anti.glob("inherited_*"):
+        path.unlink()
+    said = Said()
+    fit(words, tmp_path / "init", toy.settings(strategy="init", orthogonal=[str(anti)], epochs=1), "cpu", said)
+    assert any("does not tell what the runs that it used were trained on" in line for line in said.texts)
+    other = toy.dataset(tmp_path / "other", digest="c" * 64)
+    assert score(anti, other, device="cpu")["seen"] is None

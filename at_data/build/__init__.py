@@ -156,7 +156,7 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     leaks.refuse(lines, made.manifest.name)
     stopwatch.lap("prove")
     said.files.merge()
-    proof.refuse_recordings_as_noise(made, said.files)
+    proof.refuse_recordings_as_noise(made, sifted, said.files)
     train = (kept for kept in sifted.items if kept.task.split == "train")
     scale = publish.scale_of(train, made.manifest.scaling.kind)
     finish = due.due(made, sifted, scale, said.parts[: len(made.tasks)])

@@ -48,8 +48,8 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
     return proof
 
 
-def refuse_recordings_as_noise(made: Plan, files: Files) -> None:
-    """Nothing, or ManifestError where a noise file is a recording of another split than the noise's own."""
+def refuse_recordings_as_noise(made: Plan, sifted: Sifted, files: Files) -> None:
+    """Nothing, or ManifestError where a noise file is a recording that is held in another split than the noise's."""
     if made.noise is None:
         return
     place = {noise.path: split for split, some in made.noise.by_split.items() for noise in some}
@@ -64,7 +64,8 @@ def refuse_recordings_as_noise(made: Plan, files: Files) -> None:
     if not corpus:
         return
     found = {}
-    for recording, split in zip(made.recordings, made.assigned.each(made.recordings), strict=True):
+    kept = made.recordings.take(sifted.held[made.recordings.rows])
+    for recording, split in zip(kept, made.assigned.each(kept), strict=True):
         of_noise = splits_of.get(corpus.get(recording.path, Content(ABSENT, "")), set())
         others = of_noise - {"test" if split == bias.CONFLICTING else split}
         if others:

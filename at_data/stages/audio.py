@@ -21,8 +21,10 @@ from at_data.sound_files import HIGHEST_RATE_HZ, Opened, Stream, printable, reas
 # 4.6 hours at 16 kHz, 1.5 hours at 48 kHz; the longest file of the corpora read here lasts under one hour.
 MOST_SAMPLES = 1 << 28
 BLOCK_SAMPLES = 1 << 20  # read at a time, of all channels: 4 MiB
-# MP3 takes bits from frames before, Opus its state: after so many frames of either samples are those of the whole file
+# MP3 takes bits from frames before: after half a second samples are those of the whole file, but for rounding. Opus
+# has a state that fades: after four seconds most are the very same, at its lowest rates some a hundredth apart
 RUN_UP_FRAMES = 23_040
+RUN_UP_OPUS_S = 4
 TRUSTED_SAMPLES = 1 << 22  # a header is believed that far before anything is decoded: 16 MiB, 4 minutes at 16 kHz
 
 # 24 dB beyond full scale. Lossy codecs and float files that were mixed hot go a few dB beyond it; what goes further has
@@ -71,9 +73,10 @@ def decode(
     `opened` keeps another file open for the next call.
 
     The content says what a file is, not its suffix. Channels are averaged. A stretch is sought, not reached by reading,
-    but for half a second before it where the codec remembers what came before, and but for the few codecs that cannot
-    be sought. It runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches that
-    touch share no sample and leave none out. One whose end was rounded up beyond the file ends with it (`frames_of`).
+    but for a little before it where the codec remembers what came before (MP3, Opus), and but for the few codecs that
+    cannot be sought. It runs from sample `samples_in(start_s)` to `samples_in(start_s + length_s)`, so that stretches
+    that touch share no sample and leave none out. One whose end was rounded up beyond the file ends with it
+    (`frames_of`).
 
     Read are WAV (RIFF, RF64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and W64: the containers in which damage can be
     seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page, in
@@ -176,11 +179,12 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
 def _go_to(sound: Stream, frame: int) -> None:
     """Have this be the frame that is read next.
 
-    A codec that remembers what it decoded before is sought `RUN_UP_FRAMES` earlier, and one that cannot be sought is
-    read from its beginning.
+    A codec that remembers what it decoded before is sought a little earlier, and one that cannot be sought is read
+    from its beginning.
     """
     if frame or sound.read_from:
-        start = frame if sound.forgets else max(0, frame - RUN_UP_FRAMES) if sound.can_be_sought else 0
+        run_up = RUN_UP_OPUS_S * sound.samplerate if sound.subtype == "OPUS" else RUN_UP_FRAMES
+        start = frame if sound.forgets else max(0, frame - run_up) if sound.can_be_sought else 0
         if start or sound.read_from:
             sound.seek(start)
         block = max(1, BLOCK_SAMPLES // sound.channels)

@@ -1,27 +1,15 @@
 """Runs -> sections and groups: which runs stand side by side, under which label, against which baseline."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from at_train.report import orthogonals, paper
-from at_train.report.orthogonals import Other, word
+from at_train.report.acting import STRATEGIES, USED_BY, commonest, text, used, word
+from at_train.report.orthogonals import Other
 from at_train.results import Run
 
-STRATEGIES = ("none", "init", "freeze", "anti", "dual", "dann")  # order of rows; others follow
-COMPARED = ("anti", "dual")
-USED_BY = {  # settings that change nothing under the other strategies
-    "layers": ("freeze", *COMPARED, "dann"),
-    "beta": (*COMPARED, "dann"),
-    "aggregation": COMPARED,
-    "similarity": COMPARED,
-    "variant": COMPARED,
-    "input_scaling": COMPARED,
-    "nuisance": ("dann",),
-}
 USUAL = {  # not told in the rows of tables
     "beta": 1,
     "aggregation": "gram",
@@ -29,8 +17,6 @@ USUAL = {  # not told in the rows of tables
     "variant": "paper",
     "input_scaling": "target",
 }
-
-SEVERAL = object()  # in place of a usual value: several are as common, and each is told
 
 Key = tuple[str, int]  # content of the dataset and seed: what makes two runs a pair
 
@@ -149,8 +135,8 @@ def _usual(asked: Mapping[tuple[str, str], Sequence[Run]]) -> dict[str, dict[str
         together.setdefault(family(*names), []).extend(runs)
     found = {}
     for name, runs in together.items():
-        used = [_used(run, _names(runs)) for run in runs]
-        common = {setting: _commonest(one[setting] for one in used if setting in one) for setting in _names(runs)}
+        acting = [used(run, _names(runs)) for run in runs]
+        common = {setting: commonest(one[setting] for one in acting if setting in one) for setting in _names(runs)}
         found[name] = common | USUAL
     return found
 
@@ -163,20 +149,24 @@ def _names(runs: Iterable[Run]) -> list[str]:
 def _groups(runs: Sequence[Run], known: Mapping[str, Run], usual: Mapping[str, Any]) -> tuple[Group, ...]:
     names = _names(runs)
     others = [orthogonals.of(run, known) for run in runs]
-    there = {other for other in others if other}
-    called, short = orthogonals.names(there), orthogonals.told(there)
-    used = [
-        _used(run, names) | ({"orthogonal": called[other]} if other else {})
+    short, odd = orthogonals.told(others), orthogonals.unusual(others)
+    acting = [
+        used(run, names) | ({"orthogonal": other.name} if other else {})
         for run, other in zip(runs, others, strict=True)
     ]
-    differing = {name for name in [*names, "orthogonal"] if len({_text(u[name]) for u in used if name in u}) > 1}
+    differing = {name for name in [*names, "orthogonal"] if len({text(u[name]) for u in acting if name in u}) > 1}
     members: dict[str, list[Run]] = {}
     facts: dict[str, tuple[dict[str, Any], Row, Other | None, dict[str, str]]] = {}
-    apart = _apart(runs, [_label(settings, differing) for settings in used])
-    for run, other, settings, more in zip(runs, others, used, apart, strict=True):
-        label = _label(settings, differing) + more
+    besides = [odd[other] if other else {} for other in others]
+    labels = [
+        ", ".join([_label(settings, differing), *beside.values()])
+        for settings, beside in zip(acting, besides, strict=True)
+    ]
+    apart = _apart(runs, labels)
+    for run, other, settings, beside, words, more in zip(runs, others, acting, besides, labels, apart, strict=True):
+        label = ", ".join(filter(None, [words, more]))
         members.setdefault(label, []).append(run)
-        unusual = _unusual(settings, usual) | ({"orthogonal": more.removeprefix(", ")} if more else {})
+        unusual = _unusual(settings, usual) | beside | ({"orthogonal": more} if more else {})
         row = Row(settings["strategy"], short[other] if other else "", _joined(unusual))
         facts[label] = settings, row, other, unusual
     plain = {_rest(settings): label for label, (settings, *_) in facts.items() if settings["strategy"] == "none"}
@@ -188,16 +178,6 @@ def _groups(runs: Sequence[Run], known: Mapping[str, Run], usual: Mapping[str, A
         mine = tuple(sorted(members[label], key=key))
         groups.append(Group(label, mine, None if baseline == label else baseline, row, other, unusual))
     return tuple(groups)
-
-
-def _used(run: Run, names: Iterable[str]) -> dict[str, Any]:
-    """Settings that change what this run learns, by name; one that its folder does not tell is `not told`."""
-    strategy = run.settings["strategy"]
-    return {
-        name: run.settings.get(name, "not told")
-        for name in names
-        if strategy not in STRATEGIES or strategy in USED_BY.get(name, STRATEGIES)
-    }
 
 
 def _label(settings: Mapping[str, Any], differing: set[str]) -> str:
@@ -224,19 +204,6 @@ def _joined(unusual: Mapping[str, str], but: Collection[str] = ()) -> str:
     return ", ".join(words for name, words in unusual.items() if name not in but)
 
 
-def _commonest(values: Iterable[Any]) -> Any:
-    """The value that more runs have than any other; SEVERAL where some are as common."""
-    told = {}
-    counts: Counter[str] = Counter()
-    for value in values:
-        told[_text(value)] = value
-        counts[_text(value)] += 1
-    first = counts.most_common(2)
-    if len(first) > 1 and first[0][1] == first[1][1]:
-        return SEVERAL
-    return told[first[0][0]] if first else None
-
-
 def _apart(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
     """What labels lack: digests of the orthogonal networks where runs of one seed differ in nothing else."""
     others = [" + ".join(other["digest"][:8] for other in run.orthogonal) for run in runs]
@@ -245,18 +212,13 @@ def _apart(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
         found.setdefault((label, key(run)), set()).add(digests)
     alike = {label for (label, _), digests in found.items() if len(digests) > 1}
     return [
-        f", orthogonal network {digests}" if label in alike else ""
-        for label, digests in zip(labels, others, strict=True)
+        f"orthogonal network {digests}" if label in alike else "" for label, digests in zip(labels, others, strict=True)
     ]
 
 
 def _rest(settings: Mapping[str, Any]) -> str:
     """All settings that a run has in common with its baseline."""
-    return _text({name: settings[name] for name in settings if name not in {*USED_BY, "strategy", "orthogonal"}})
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return text({name: settings[name] for name in settings if name not in {*USED_BY, "strategy", "orthogonal"}})
 
 
 def rank(strategy: str) -> int:

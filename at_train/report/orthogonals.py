@@ -1,12 +1,13 @@
 """Other networks a run used -> what they are called in tables: by what they learnt, not by where their folders lie."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from at_train.report.acting import commonest, used, word
 from at_train.results import Run
 
 JOINED = " + "
+ALONE, SEVERAL = ("orthogonal",), ("first", "second")  # what the networks of a run are called
 NO_MATTER = ("seed", "target", "orthogonal")  # settings that do not tell how networks were trained
 
 
@@ -30,7 +31,8 @@ class Other:
 
 def of(run: Run, known: Mapping[str, Run]) -> Other | None:
     """What this run used, looked up by digest among the known runs; None if nothing."""
-    parts = [_one(run, place, known) for place in range(len(run.orthogonal))]
+    which = ALONE if len(run.orthogonal) == 1 else SEVERAL
+    parts = [_one(run, place, known, called) for place, called in enumerate(which[: len(run.orthogonal)])]
     if not parts:
         return None
     same = [part.same_corpus for part in parts]
@@ -44,34 +46,33 @@ def of(run: Run, known: Mapping[str, Run]) -> Other | None:
     )
 
 
-def told(others: Collection[Other]) -> dict[Other, str]:
-    """The shortest words that tell these apart: tasks and corpora, names where several share those, and settings."""
+def told(others: Iterable[Other | None]) -> dict[Other, str]:
+    """The shortest words that tell these apart: tasks and corpora, or names where several share those."""
     sharing: dict[str, set[str]] = {}
-    for one in others:
+    there = {other for other in others if other}
+    for one in there:
         sharing.setdefault(one.task, set()).add(one.name)
-    return {
-        one: name if len(sharing[one.task]) > 1 else one.task + name[len(one.name) :]
-        for one, name in names(others).items()
-    }
+    return {one: one.task if len(sharing[one.task]) == 1 else one.name for one in there}
 
 
-def names(others: Collection[Other]) -> dict[Other, str]:
-    """Names, behind which stand the settings in which networks of one name differ."""
-    found: dict[str, set[Other]] = {}
+def unusual(others: Iterable[Other | None]) -> dict[Other, dict[str, str]]:
+    """Settings that more of the networks of one name have otherwise, or that are as common, in words by name.
+
+    One that the folders of some do not tell is passed over.
+    """
+    named: dict[str, list[Other]] = {}
     for one in others:
-        found.setdefault(one.name, set()).add(one)
-    return {one: ", ".join([one.name, *_differing(one, found[one.name])]) for one in others}
-
-
-def _differing(one: Other, sharing: Collection[Other]) -> list[str]:
-    """Settings of networks that not all of some have, in words."""
-    common = set.intersection(*(set(other.settings) for other in sharing))
-    return [f"{name.replace('_', ' ')} {value}" for name, value in one.settings if (name, value) not in common]
-
-
-def word(value: Any) -> str:
-    """A setting's value as people read it."""
-    return "none" if value is None else str(value).removesuffix(".0")
+        if one:
+            named.setdefault(one.name, []).append(one)
+    found: dict[Other, dict[str, str]] = {}
+    for some in named.values():
+        every = [dict(one.settings) for one in some]
+        known = set.intersection(*(set(settings) for settings in every))
+        usual = {name: commonest(settings[name] for settings in every) for name in known}
+        for one in some:
+            odd = {name: value for name, value in one.settings if name in known and value != usual[name]}
+            found[one] = {name: f"{name.replace('_', ' ')} {value}" for name, value in odd.items()}
+    return found
 
 
 def untaught(run: Run) -> str:
@@ -81,7 +82,7 @@ def untaught(run: Run) -> str:
     return "shuffled" if run.settings.get("labels") == "shuffled" else ""
 
 
-def _one(run: Run, place: int, known: Mapping[str, Run]) -> Other:
+def _one(run: Run, place: int, known: Mapping[str, Run], called: str) -> Other:
     entry = run.orthogonal[place]
     other = known.get(entry["digest"])
     if other is None:
@@ -92,7 +93,8 @@ def _one(run: Run, place: int, known: Mapping[str, Run]) -> Other:
     if run.settings["strategy"] == "dual" and place == 0:  # what the network differed from that it starts from
         before = of(other, known)
         if before:
-            return before
+            further = tuple((f"{called} {name}", value) for name, value in before.settings)
+            return replace(before, settings=(*_settings(other, called), *further))
     data, control = other.dataset, _control(run, other)
     corpus, ours = data.get("corpus"), run.dataset.get("corpus")
     task = f"{data['target']} ({corpus})" if corpus else str(data["target"])
@@ -102,8 +104,14 @@ def _one(run: Run, place: int, known: Mapping[str, Run]) -> Other:
         (data["target"],),
         control,
         corpus == ours if corpus and ours else None,
-        tuple((name, word(value)) for name, value in other.settings.items() if name not in NO_MATTER),
+        _settings(other, called),
     )
+
+
+def _settings(other: Run, called: str) -> tuple[tuple[str, str], ...]:
+    """How a network was trained, but for the seed, by name: `called` says which of a run's networks it is."""
+    acting = used(other, [name for name in other.settings if name not in NO_MATTER])
+    return tuple((f"{called} {name}", word(value)) for name, value in acting.items())
 
 
 def _control(run: Run, other: Run) -> str:

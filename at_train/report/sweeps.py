@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from at_train.report import paper
+from at_train.report.acting import COMPARED
 from at_train.report.choice import Choice, Line, lines
 from at_train.report.estimates import Estimate, average, estimate, paired, score
 from at_train.report.formats import with_interval
-from at_train.report.groups import COMPARED, Group, Section, natural
+from at_train.report.groups import Group, Section, natural
 from at_train.report.orthogonals import Other
 from at_train.report.paper_tables import Family, Shown, published
 
@@ -85,11 +86,12 @@ def _gain(name: str, targets: Sequence[Sequence[Choice]]) -> Gain:
     """Per seed the mean over targets of the mean over orthogonal tasks; the interval is over seeds all targets have."""
     by_seed, theirs = [], []
     for choices in targets:
-        told = [difference for one in choices if (difference := _differences(one))]
+        told = [(one, difference) for one in choices if (difference := _differences(one))]
         if told:
-            shared = sorted(set.intersection(*map(set, told)))
-            by_seed.append({seed: float(np.mean([one[seed] for one in told])) for seed in shared})
-            theirs.append(_published_gain(choices))
+            ours = [difference for _, difference in told]
+            shared = sorted(set.intersection(*map(set, ours)))
+            by_seed.append({seed: float(np.mean([one[seed] for one in ours])) for seed in shared})
+            theirs.append(_published_gain([one for one, _ in told]))
     shared = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
     mean = estimate(float(np.mean([one[seed] for one in by_seed])) for seed in shared)
     known = [one for one in theirs if one is not None]

@@ -37,6 +37,8 @@ ONE_LAYER: dict[str, str] = {
     "dann": "where the nuisance is unlearnt",
 }
 USED_BY: dict[str, frozenset[str]] = {
+    "layers": frozenset({"freeze", "anti", "dual", "dann"}),
+    "nuisance": frozenset({"dann"}),
     "beta": frozenset({"anti", "dual", "dann"}),
     **dict.fromkeys(("aggregation", "similarity", "variant", "input_scaling"), frozenset({"anti", "dual"})),
 }

@@ -86,11 +86,16 @@ REMEMBERING = [
 ]
 
 
-@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 48_000])
-@pytest.mark.parametrize("how", REMEMBERING, ids=lambda how: "-".join(map(str, how.values())))
+@pytest.mark.parametrize(
+    ("how", "rate_hz"),
+    [
+        pytest.param(how, rate_hz, id="-".join(map(str, [*how.values(), rate_hz])))
+        for how in REMEMBERING
+        for rate_hz in (8_000, 16_000, 22_050, 48_000)
+        if (how["subtype"], rate_hz) != ("OPUS", 22_050)  # which that codec lacks
+    ],
+)
 def test_a_stretch_is_that_part_of_the_whole_whatever_the_codec_remembers(tmp_path, how, rate_hz):
-    if how["subtype"] == "OPUS" and rate_hz == 22_050:
-        pytest.skip("Opus has no such rate")
     chirp = np.sin(2 * np.pi * np.cumsum(np.geomspace(100, 3_000, 4 * rate_hz)) / rate_hz) * np.hanning(4 * rate_hz)
     samples = (0.5 * chirp + 0.02 * noise(4 * rate_hz)).astype(np.float32)
     path = write(tmp_path, "a.bin", samples, rate_hz, **how)

@@ -149,6 +149,27 @@ def test_a_recording_of_one_split_is_no_noise_of_another(
     assert not [path for path in (tmp_path / "after").glob("*") if not path.name.endswith(".partial")]
 
 
+def test_a_recording_that_was_dropped_is_nobodys_noise(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    made = manifest.parse(settings | {"noise": NOISE}, "here")
+    corpus, noisy = tmp_path / digits.parent.name / digits.name, tmp_path / "noises"
+    shutil.copytree(digits.parent, corpus.parent)
+    shutil.copytree(noises, noisy)
+    planned = plan(made, corpus, noisy)
+    assert planned.noise is not None
+    (train, test) = (planned.assigned.part(planned.recordings, split)[0] for split in ("train", "test"))
+    noise = planned.noise.by_split["test"][0].path
+    for copy in (corpus / train.path, noisy / noise):
+        shutil.copy(corpus / test.path, copy)
+    again = plan(made, corpus, noisy)
+    assert again.noise is not None
+    assert noise in {file.path for file in again.noise.by_split["test"]}
+    held = {row["recording"] for row in rows(build(made, corpus, tmp_path / "out", noise_source=noisy).folder)}
+    assert test.id in held
+    assert train.id not in held
+
+
 def test_a_noise_task_divides_voices_and_noise_files_and_keeps_the_levels_of_a_mixture_together(tmp_path: Path) -> None:
     source = write_noises(write_sentences(tmp_path / "MS-SNSD"), TYPES[:10], files=5)
     write_noises(source, TYPES[10:], files=2)

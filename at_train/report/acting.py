@@ -5,19 +5,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from at_train.config import STRATEGIES, USED_BY
 from at_train.results import Run
 
-STRATEGIES = ("none", "init", "freeze", "anti", "dual", "dann")  # order of rows; others follow
 COMPARED = ("anti", "dual")
-USED_BY = {  # settings that change nothing under the other strategies
-    "layers": ("freeze", *COMPARED, "dann"),
-    "beta": (*COMPARED, "dann"),
-    "aggregation": COMPARED,
-    "similarity": COMPARED,
-    "variant": COMPARED,
-    "input_scaling": COMPARED,
-    "nuisance": ("dann",),
-}
 SEVERAL = object()  # in place of a usual value: several are as common, and each is told
 
 

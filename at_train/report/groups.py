@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from at_train.config import STRATEGIES, USED_BY
 from at_train.report import orthogonals, paper
-from at_train.report.acting import STRATEGIES, USED_BY, commonest, text, used, word
+from at_train.report.acting import commonest, text, used, word
 from at_train.report.orthogonals import Other
 from at_train.results import Run
 
@@ -223,4 +224,4 @@ def _rest(settings: Mapping[str, Any]) -> str:
 
 def rank(strategy: str) -> int:
     """Place of a strategy in the order of rows."""
-    return STRATEGIES.index(strategy) if strategy in STRATEGIES else len(STRATEGIES)
+    return [*STRATEGIES, strategy].index(strategy)

@@ -17,7 +17,7 @@ from at_train import results
 from at_train.scores import device_named
 from at_train.study import locks, plans
 from at_train.study.plans import Plan, Run
-from at_train.study.worker import LOST, TODO, Order, work, write_failure
+from at_train.study.worker import LOST, MEND, Order, work, write_failure
 
 POLL_S = 2.0  # runs that other processes train are looked at this often
 # loaded once, before workers are forked off; the first optimiser would load the second, two seconds for every run
@@ -142,7 +142,7 @@ class _Runner:
 
     def _owned(self, run: Run) -> bool:
         """Whether a living process is at a run; the clock of its file system is asked by a file made there."""
-        with results.writing(self.plan.out, TODO):
+        with results.writing(self.plan.out, MEND):
             return locks.owner(self.plan.lock(run)) is not None
 
     def _launch(self, context: Any, run: Run, slot: int) -> None:

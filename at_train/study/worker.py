@@ -25,7 +25,7 @@ from at_train.study.timings import Timer
 
 LOST = 75  # exit of a worker whose lock another process took, taking it for dead
 ORPHANED = 76  # exit of a worker whose runner is gone
-TODO = "mend that and give the same command again, with --retry-failed where runs have failed of it"
+MEND = "mend that and give the same command again, with --retry-failed where runs have failed of it"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def work(order: Order, pipe: Connection) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = order.card
     torch.set_num_threads(order.threads)
     try:
-        with results.writing(order.plan.out, TODO):
+        with results.writing(order.plan.out, MEND):
             state = _alone(order, pipe)
     except CheckpointError as error:
         _tell(pipe, "stopped", error)
@@ -141,7 +141,7 @@ def write_failure(path: Path, run: Run, kind: str, error: str, trace: str) -> No
         "host": platform.node(),
         "time": time.time(),
     }
-    with results.writing(path, TODO):
+    with results.writing(path, MEND):
         results.replace(path, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
 
 

@@ -230,6 +230,33 @@ real.SoundFile = SoundFile
 """
 
 
+INTERRUPTED = """
+import signal
+from multiprocessing import reduction
+from at_data.build.pool import Pool
+
+send = reduction.sendfds
+def interrupted(*told):
+    signal.raise_signal(signal.SIGINT)
+    send(*told)
+
+with Pool(1) as pool:
+    list(pool.run(abs, [-1]))
+with Pool(1) as pool:
+    reduction.sendfds = interrupted
+    try:
+        list(pool.run(abs, [-1]))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_ctrl_c_while_a_worker_is_asked_for_is_told_once():
+    """The process that workers are copied from would tell of a request without an end."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+
+
 @pytest.fixture
 def at_prepare(tmp_path):
     """The command, where a decoder that files can crash stands before the real one."""

@@ -90,7 +90,7 @@ class Worker:
         self.connection, theirs = context.Pipe()
         kept = None if hold is None else Kept(hold)
         self.process = context.Process(target=_serve, args=(theirs, self.journal, kept), daemon=True)
-        with theirs, forks.without_main():
+        with theirs, forks.without_main(), forks.uninterrupted():
             self.process.start()
 
     def give(self, function: Callable[..., Any], task: object, rest: tuple[Any, ...], skip: Mapping[int, str]) -> None:

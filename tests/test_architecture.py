@@ -16,6 +16,7 @@ DATA = {
     "at_data": set(),
     "at_data.__main__": {"at_data.cli"},
     "at_data.errors": set(),
+    "at_data.endings": {"at_data.errors"},
     "at_data.seeds": set(),
     "at_data.recordings": {"at_data.errors"},
     "at_data.scratch": {"at_data.errors"},
@@ -128,6 +129,7 @@ DATA = {
         "at_data.cards",
         "at_data.cli",
         "at_data.corpora",
+        "at_data.endings",
         "at_data.errors",
         "at_data.fetch",
         "at_data.folds",
@@ -283,6 +285,7 @@ TRAIN = {
     },
     "at_train.cli": {
         "at_data",
+        "at_data.endings",
         "at_train.aggregations",
         "at_train.cli",
         "at_train.config",
@@ -301,7 +304,7 @@ TABLE: dict[str, set[str]] = {**DATA, **{name: may | {"at_data.errors"} for name
 ONLY = {
     "h5py": {"at_data.shards", "at_data.verify.shard"},
     "yaml": {"at_data.manifest", "at_data.plain_yaml", "at_train.config"},
-    "click": {"at_data.cli", "at_data.progress", "at_train.cli"},
+    "click": {"at_data.cli", "at_data.endings", "at_data.progress", "at_train.cli"},
     "tqdm": {"at_data.progress", "at_train.cli"},
     "matplotlib": {"at_data.cards", "at_train.report"},
     "librosa": {"at_data.cards", "at_train.report"},

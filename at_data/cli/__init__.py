@@ -1,13 +1,9 @@
 """`at-prepare`: corpora of recordings in, task datasets out."""
 
-import errno
-import sys
-
 import click
 
-from at_data import __version__
+from at_data import __version__, endings
 from at_data.cli import building, folding, getting, looking
-from at_data.errors import AtError
 
 
 class Commands(click.Group):
@@ -53,33 +49,6 @@ for command in (
     cli.add_command(command)
 
 
-def _in_printing(error: OSError) -> bool:
-    """Whether it was click that could not write: what it was given to print."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__") == "click.utils"
-
-
 def main() -> None:
-    """Run `at-prepare`; what a user can mend ends in one paragraph and exit 2, an interrupt in 130."""
-    try:
-        code = cli.main(standalone_mode=False)
-    except AtError as error:
-        click.echo(f"at-prepare: {error}", err=True)
-        sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno != errno.ENOSPC or not _in_printing(error):
-            raise
-        click.echo(
-            "at-prepare: standard output: no space left on device; expected room for what is printed; "
-            "free some there: what was asked for is done, and the same command tells of it again",
-            err=True,
-        )
-        sys.exit(2)
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    sys.exit(code if isinstance(code, int) else 0)
+    """Run `at-prepare`; what a user can mend ends in one paragraph and exit 2, an interrupt in KeyboardInterrupt."""
+    endings.run("at-prepare", cli)

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import toy
+from copied import code_of
 from toy_runs import Said, kill, same, weights
 
 from at_data.errors import CheckpointError, ConfigError
@@ -87,7 +85,6 @@ def test_a_full_disk_is_told_and_the_run_carried_on(words, plain, tmp_path):
     script = f"""
 import resource, signal, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(toy.__file__).parent)!r})
 import toy
 from at_data.errors import CheckpointError
 from at_train.run import fit
@@ -98,8 +95,7 @@ try:
 except CheckpointError as error:
     sys.exit(7 if "cannot be written" in str(error) else str(error))
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
-    assert ended.returncode == 7, ended.stderr
+    assert code_of(script) == 7
     assert not list((tmp_path / "plain").rglob("*.pt*"))
     fit(words, tmp_path / "plain", toy.settings(epochs=3), "cpu")
     assert same(weights(tmp_path / "plain"), weights(plain))

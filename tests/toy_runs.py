@@ -1,20 +1,16 @@
 """What tests of runs look at: weights, files, words said, runs killed at a chosen moment."""
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import torch
-import toy
+from copied import code_of
 
 from at_train import checkpoints
 from at_train.run import Silent
 
 KILLED = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
-sys.path.insert(0, {tests!r})
 import toy
 from at_train import run
 
@@ -40,9 +36,7 @@ run.fit(Path({data!r}), Path({out!r}), toy.settings(epochs=3), "cpu", Killer())
 def kill(words, out, step, unsaved_best=0, unsaved_last=0):
     """A run of three epochs, killed before a step, or before the best or last weights of an epoch are saved."""
     moment = {"step": step, "unsaved_best": unsaved_best, "unsaved_last": unsaved_last}
-    script = KILLED.format(tests=str(Path(toy.__file__).parent), data=str(words), out=str(out), **moment)
-    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert code_of(KILLED.format(data=str(words), out=str(out), **moment)) == -signal.SIGKILL
 
 
 def weights(folder, which="last"):

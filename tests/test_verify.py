@@ -466,9 +466,15 @@ def test_a_subset_is_sound_and_its_held_out_part_is_in_the_proof(
     def forget(lines: list[Any]) -> None:
         lines[:] = [line for line in lines if "held out" not in line["splits"]]
 
+    def unhear(rows: list[dict[str, Any]]) -> None:
+        rows[:] = [row for row in rows if row["split"] != "held out"]
+
     edit_json(folder / "leaks.json", forget)
     reseal(folder)
     assert any("leaks.json: its lines" in line for line in verify.verify(folder))
+    edit_table(folder / "fingerprints.parquet", unhear)
+    reseal(folder)
+    assert {line.partition(" ")[0] for line in verify.verify(folder)} == {"fingerprints.parquet:", "leaks.json:"}
 
 
 @pytest.mark.usefixtures("here")

@@ -29,7 +29,7 @@ def contradictions(tables: Tables, index: Index, header: Header, made: Manifest)
         "passed_over.parquet": _passed_over(tables, index, made),
         "dataset.json": _accounts(tables, index, header, made),
         "duplicates.csv": _duplicates(tables, index, header, made),
-        "fingerprints.parquet": _fingerprints(tables, index),
+        "fingerprints.parquet": _fingerprints(tables, index, made),
         "sources.csv": _sources(tables, index, made),
     }.items():
         yield from (f"{name}: {line}" for line in lines)
@@ -151,16 +151,22 @@ def _twins(index: Index) -> set[str]:
     return {item for item, waveform in index.waveforms.items() if len(paths[waveform]) > 1}
 
 
-def _fingerprints(tables: Tables, index: Index) -> Iterator[str]:
-    """Lines where it does not hold every recording of the index, and besides only what was held out of a subset."""
+def _fingerprints(tables: Tables, index: Index, made: Manifest) -> Iterator[str]:
+    """Lines where it does not hold every recording of the index, and besides what was held out of a subset alone."""
     heard = tables.heard
     held_out = {i for i, split in zip(heard.recordings, heard.splits, strict=True) if split == leaks.HELD_OUT}
     if heard.recordings != sorted(held_out.union(index.recordings)):
         yield "its recordings are not those of the index and those held out, sorted"
         return
-    strange = held_out - {item for item, reason in tables.passed_over if reason == "subset"}
+    outside = {item for item, reason in tables.passed_over if reason == "subset"}
+    strange = held_out - outside
     if strange:
         yield f"{min(strange)} is held out, and passed_over.parquet does not say so"
+    unheard = {entry["recording"] for entry in tables.quarantine if entry["kind"] == kinds.HELD_OUT}
+    # what a bias of the subset leaves unused is outside and not held out, and no table tells it apart
+    lacking = outside - held_out - unheard if made.subset == "none" or made.subset.bias == "none" else set()
+    if lacking:
+        yield f"{min(lacking)} is held out, and neither in it nor in the quarantine"
     sizes = heard.sizes
     torn = set(np.flatnonzero((sizes % 4 != 0) | (sizes > 4 * MOST_WORDS)).tolist())
     for row, (item, *said) in enumerate(zip(heard.recordings, heard.splits, heard.waveforms, strict=True)):

@@ -149,6 +149,22 @@ def test_a_recording_of_one_split_is_no_noise_of_another(
     assert not [path for path in (tmp_path / "after").glob("*") if not path.name.endswith(".partial")]
 
 
+def test_a_recording_that_is_held_out_of_a_subset_is_no_noise(
+    digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    inner = {"split": settings["split"], "target": "word", "part": "train", "bias": "none"}
+    by_chance = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
+    settings |= {"target": "speaker", "nuisances": ["word"], "subset": inner, "split": by_chance, "shared": ["speaker"]}
+    made = manifest.parse(settings | {"noise": NOISE}, "here")
+    shutil.copytree(noises, tmp_path / "noises")
+    noisy = sorted((tmp_path / "noises" / "noise_train").iterdir())
+    held_out = plan(made, digits, tmp_path / "noises").held_out
+    for recording, file in zip(held_out, noisy, strict=False):
+        shutil.copy(digits / recording.path, file)
+    with pytest.raises(ManifestError, match=r"6 recordings that are noise of another split .* of held out is noise of"):
+        build(made, digits, tmp_path / "out", noise_source=tmp_path / "noises")
+
+
 def test_a_recording_that_was_dropped_is_nobodys_noise(
     digits: Path, noises: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -49,7 +49,7 @@ def prove(made: Plan, sifted: Sifted) -> list[leaks.Line]:
 
 
 def refuse_recordings_as_noise(made: Plan, sifted: Sifted, files: Files) -> None:
-    """Nothing, or ManifestError where a noise file is a recording that is held in another split than the noise's."""
+    """Nothing, or ManifestError where a noise file is a recording of another split than the noise's, or held out."""
     if made.noise is None:
         return
     place = {noise.path: split for split, some in made.noise.by_split.items() for noise in some}
@@ -64,8 +64,8 @@ def refuse_recordings_as_noise(made: Plan, sifted: Sifted, files: Files) -> None
     if not corpus:
         return
     found = {}
-    kept = made.recordings.take(sifted.held[made.recordings.rows])
-    for recording, split in zip(kept, made.assigned.each(kept), strict=True):
+    kept = joined([made.recordings.take(sifted.held[made.recordings.rows]), made.held_out])
+    for recording, split in zip(kept, made.places.each(kept), strict=True):
         of_noise = splits_of.get(corpus.get(recording.path, Content(ABSENT, "")), set())
         others = of_noise - {"test" if split == bias.CONFLICTING else split}
         if others:

@@ -54,9 +54,9 @@ def tell(made: Plan, folder: Path) -> None:
 def sum_up(made: Plan, folder: Path) -> None:
     """All that the one process does once the recordings are read; the search for near-duplicates is its workers'."""
     said = told.told(folder, made)
+    said.files.merge()
     sifted = sift(made, said, 0.01, folder, lambda *_: [])
     lines = proof.prove(made, sifted)
-    said.files.merge()
     scale = publish.scale_of(sifted.items, "standard")
     keys = [task.key for task in due.due(made, sifted, scale, said.parts)]
     item_index.write_index(folder / "index.parquet", made, sifted)

@@ -1,6 +1,7 @@
 """Stretches of one file that share samples do not stand in two splits."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -56,10 +57,13 @@ def corpus(tmp_path_factory):
     return folder
 
 
-def built(corpus, out, near):
+BY_CHANCE = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
+
+
+def built(corpus, out, near, split=BY_CHANCE):
     settings = by_speaker() | {"name": "overlapping", "corpus": "table", "keep": {}, "nuisances": [], "shared": []}
     settings |= {
-        "split": {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2},
+        "split": split,
         "duplicates": {"exact": "drop", "near": near},
     }
     return build(manifest.parse(settings, "here"), corpus, out, max_bad=1.0).folder
@@ -89,6 +93,19 @@ def test_of_stretches_that_share_samples_the_less_protected_goes_to_quarantine(c
     assert len(across(kept)) >= len(gone)
     assert not quarantine(kept)
     assert verify(kept) == []
+
+
+def test_stretches_of_two_copies_of_a_file_share_its_samples(corpus, tmp_path):
+    copied = shutil.copytree(corpus, tmp_path / "copied")
+    shutil.copy(copied / "0.wav", copied / "copy.wav")
+    splits = ["train", "valid", "test"] * 10
+    rows = [(f"{number}", f"{number}.wav", 0, 1, "ab"[number // 3 % 2], splits[number]) for number in range(30)]
+    rows += [("early", "0.wav", 0.5, 1, "a", "train"), ("late", "copy.wav", 1.4, 0.6, "a", "test")]
+    with (copied / "recordings.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "path", "start_s", "length_s", "word", "split"), *rows])
+    published = {"by": "published", "valid_from_train": 0, "missing_classes": "fail"}
+    gone = quarantine(built(copied, tmp_path / "out", "drop", published))
+    assert [entry["reason"] for entry in gone] == ["shares samples with late in test"]
 
 
 def test_where_the_manifest_says_so_they_end_the_build(corpus, tmp_path):

@@ -150,12 +150,12 @@ def _run(folder: Path, made: Plan, pool: Pool, max_bad: float, progress: Progres
     quarantine = folder / "quarantine.jsonl"
     tables.write_quarantine(quarantine, chain.from_iterable(said.left_out[: len(made.tasks)]))
     stopwatch.lap("read the summaries")
+    said.files.merge()
     sifted = sift(made, said, max_bad, quarantine, alike.spread(folder, pool))
     stopwatch.lap("look for duplicates")
     lines = proof.prove(made, sifted)
     leaks.refuse(lines, made.manifest.name)
     stopwatch.lap("prove")
-    said.files.merge()
     proof.refuse_recordings_as_noise(made, sifted, said.files)
     train = (kept for kept in sifted.items if kept.task.split == "train")
     scale = publish.scale_of(train, made.manifest.scaling.kind)

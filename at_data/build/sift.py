@@ -66,7 +66,7 @@ def sift(plan: Plan, said: Told, max_bad: float, where: Path, run: duplicates.Ru
     _refuse_duplicates(plan, same, rules.exact, "exact", "have the same waveform as")
     left_out += _entries(same, kinds.DUPLICATE, "same waveform as")
     dropped = [loser.number for loser in same.values()]
-    sharing = {} if rules.near == "keep" else _sharing(places, said.waveforms.there, dropped)
+    sharing = {} if rules.near == "keep" else _sharing(places, said, dropped)
     _refuse_duplicates(plan, sharing, rules.near, "near", "share samples with")
     left_out += _entries(sharing, kinds.NEAR_DUPLICATE, "shares samples with")
     dropped += [loser.number for loser in sharing.values()]
@@ -145,22 +145,23 @@ def _same(waveforms: Hashes, numbers: Int64[np.ndarray, "several"], places: Assi
     return _losers(losers, dict(zip(ids, numbers.tolist(), strict=True)), splits)
 
 
-def _sharing(places: Assignment, there: Bool[np.ndarray, "listing"], dropped: Sequence[int]) -> dict[str, _Loser]:
-    """Stretches that share samples with one of the same file in a more protected split."""
+def _sharing(places: Assignment, said: Told, dropped: Sequence[int]) -> dict[str, _Loser]:
+    """Stretches that share samples with one of the same file, or of a copy of it, in a more protected split."""
     columns = places.columns
     if np.isnan(columns.starts_s).all():
         return {}  # whole files share none
-    asked = scratch.filled(there, bool)
+    asked = scratch.filled(said.waveforms.there, bool)
     asked[np.array(dropped, np.int64)] = False
     asked &= places.codes != ABSENT
     numbers = np.flatnonzero(asked)
     ranks = np.array([leaks.RANK[name] for name in places.names], np.int8)[places.codes[numbers]]
-    several = overlaps.of_several_ranks(columns.paths.ranks[numbers], ranks)
-    numbers, ranks = numbers[several], ranks[several]
+    files = said.files.copies()[columns.paths.ranks[numbers]]
+    several = overlaps.of_several_ranks(files, ranks)
+    numbers, ranks, files = numbers[several], ranks[several], files[several]
     starts_s = np.nan_to_num(columns.starts_s[numbers])
     lengths_s = columns.lengths_s[numbers]
     stops_s = starts_s + np.where(np.isnan(lengths_s), np.inf, lengths_s)
-    keepers = overlaps.losers(columns.paths.ranks[numbers], starts_s, stops_s, ranks)
+    keepers = overlaps.losers(files, starts_s, stops_s, ranks)
     gone = np.flatnonzero(keepers != overlaps.NOBODY)
     losers, winners = numbers[gone], numbers[keepers[gone]]
     splits = places.some(winners)

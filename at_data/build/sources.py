@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import xxhash
-from jaxtyping import Shaped
+from jaxtyping import Int32, Shaped
 
 from at_data import scratch
 from at_data.build.compact import HASH_BYTES
@@ -111,6 +111,15 @@ class Files:
             before, held = met[order[place - 1]], met[order[place]]
             _same(self._paths.at(held["path"].reshape(1))[0], _content(before), _content(held))
         self._entries = scratch.filled(met[order[~again]], ENTRY)
+
+    def copies(self) -> Int32[np.ndarray, "listing"]:
+        """By rank of a path the rank of the first path that has the same content: a file is told from no copy of it."""
+        first = scratch.filled(np.arange(len(self._paths), dtype=np.int32), np.int32)
+        there = self._entries[self._entries["size_bytes"] != ABSENT]
+        _, place, of = np.unique(there["xxh3_128"], axis=0, return_index=True, return_inverse=True)
+        ranks = self._paths.ranks[there["path"]]
+        first[ranks] = ranks[place[of.reshape(-1)]]
+        return first
 
     def noise(self) -> Iterator[tuple[Key, Content]]:
         """Every file of noise."""

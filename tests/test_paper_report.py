@@ -347,6 +347,15 @@ def test_selection_bias_is_that_of_normal_numbers_where_there_are_many():
     assert apart.mean == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize(("runs", "seeds", "told"), [(5, 1, 0.75), (10, 1, 0.88), (20, 1, 0.94), (5, 3, 0.92)])
+def test_of_few_runs_selection_bias_tells_the_part_of_the_gain_that_the_page_says(runs, seeds, told):
+    dice = np.random.default_rng(runs)
+    gain = dice.standard_normal((100_000, 13)).max(axis=1).mean() / np.sqrt(seeds)
+    samples = dice.standard_normal((800, runs))
+    found = np.mean([choice._gain(np.stack([one, one]), 13, seeds, 0) for one in samples])
+    assert found / gain == pytest.approx(told, abs=0.05)
+
+
 def test_selection_bias_that_is_sampled_agrees_with_the_counted_one(monkeypatch):
     dice = np.random.default_rng(3)
     valid = list(dice.uniform(0.6, 0.7, 6))

@@ -3,8 +3,9 @@
 The best of several layers by validation accuracy has a test accuracy above average even if layers change nothing, as
 far as validation and test accuracy vary together from seed to seed. `selection_bias` says how much, from the baseline.
 It takes layers for independent draws. Those of one seed share its data, order of items and initial weights, so where
-these make most of the difference between runs the true gain is smaller; of few runs of the baseline it is a little
-larger, as the best of many layers can be better than the best of those runs.
+these make most of the difference between runs the true gain is smaller. Of few runs of the baseline it is larger, as
+the best of many layers can be better than the best of those runs: with normal accuracies and one seed for each of 13
+layers, five runs tell 75 % of it, ten 88 % and twenty 94 %; with three seeds a layer, five tell 92 %.
 """
 
 import itertools

@@ -25,8 +25,9 @@ CHOICE = (
     "runs, drawn with replacement, as many for each layer as there are seeds that all have; its interval is the "
     "jackknife's. A gain of the chosen layer counts as far as it exceeds it. Layers are taken for independent draws, "
     "though those of one seed share data, order and initial weights: where these make most of the difference between "
-    "runs, as with a partition for each seed, less is gained by choosing. The validation accuracy of a "
-    "chosen layer is no result: the layer was chosen for it."
+    "runs, as with a partition for each seed, less is gained by choosing. Where each of 13 layers has one seed, more "
+    "is gained than is told: five runs of strategy none tell three quarters of it, ten seven eighths. The validation "
+    "accuracy of a chosen layer is no result: the layer was chosen for it."
 )
 GAINS = (
     "Mean over targets of the paired differences to strategy none, each at its chosen layer, averaged first over "

@@ -330,6 +330,19 @@ def test_plan_warns_of_other_counts_than_published(
     assert "warning: gsc: 400 recordings here; published: 105,829 or 64,721" in capsys.readouterr().err
 
 
+def test_plan_warns_of_recordings_that_the_proof_knows_no_group_of(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{n}.wav,{'ab'[n % 2]},{'' if n < 5 else n}" for n in range(20)]
+    (tmp_path / "recordings.csv").write_text("\n".join(["path,word,speaker", *rows]))
+    by_chance = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
+    settings |= {"corpus": "table", "keep": {}, "nuisances": ["speaker"], "shared": [], "split": by_chance}
+    (tmp_path / "m.yaml").write_text(json.dumps(settings))
+    run(monkeypatch, "plan", tmp_path / "m.yaml", "--source", tmp_path)
+    told = "warning: table: 5 of 20 recordings have no speaker: the proof is of the others alone"
+    assert told in capsys.readouterr().err
+
+
 def test_plan_warns_in_the_words_of_the_build_that_will_refuse_what_is_not_labelled(
     digits: Path,
     settings: dict[str, Any],

@@ -1,7 +1,7 @@
 """Manifest and corpus folder -> the list of shards to build; no audio is read but noise that may be a copy."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -144,7 +144,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         asked=wanted.asked,
         listed=wanted.listed,
         passed_over={key: items for key, items in passed_over.items() if items},
-        warnings=tuple(counting.differences()),
+        warnings=(*counting.differences(), *_unproved(recordings, keys)),
         assigned=assigned,
         bias=drawn,
         proof=tuple(proof),
@@ -173,6 +173,14 @@ def _groups(manifest: Manifest, module: ModuleType) -> tuple[str, ...]:
             "take it away: what identifies nobody is in no proof",
         )
     return groups
+
+
+def _unproved(recordings: Roll, keys: Sequence[str]) -> Iterator[str]:
+    """A line for every key of the proof that some recordings lack: in which splits their values stand, nobody knows."""
+    for name in dict.fromkeys(keys):
+        lacking = int(np.count_nonzero(recordings.codes(name) == ABSENT))
+        if lacking:
+            yield f"{lacking:,} of {len(recordings):,} recordings have no {name}: the proof is of the others alone"
 
 
 def _shape(settings: Manifest) -> tuple[int, int]:

@@ -3,9 +3,10 @@
 One line is one recording. `path` is required: where the audio lies, from the folder of the list, with forward slashes.
 Optional are `start_s` and `length_s` (a stretch of the file, in seconds), `split` (train, valid or test) and `id`
 (default: the path without suffix, and `@<start_s>` for a stretch). Every other column is an attribute, named in
-letters, digits and underscores; an empty cell, or null, means unknown. A column that seems to mark a stretch under
-another name (`start`, `end_time`, `duration_ms`) is refused: as an attribute it would leave the whole file in its
-place. Licence: yours to know, and to state where you publish a dataset made of it.
+letters, digits and underscores; an empty cell, or null, means unknown. Values are held in Unicode's form NFC, so that
+a name typed on two systems is one. A column that seems to mark a stretch under another name (`start`, `end_time`,
+`duration_ms`) is refused: as an attribute it would leave the whole file in its place. Licence: yours to know, and to
+state where you publish a dataset made of it.
 """
 
 import csv
@@ -241,7 +242,7 @@ def _recording(where: str, cells: dict[str, str]) -> Recording:
     if split is not None and split not in SPLITS:
         raise CorpusError(f"{where}, split", f"got '{split}'", f"{', '.join(SPLITS)}, or nothing", "correct it")
     default = _without_suffix(path) + ("" if start_s is None else f"@{start_s}")
-    attributes = {name: intern(value) for name, value in cells.items() if name not in OWN and value}
+    attributes = {name: intern(normalize("NFC", value)) for name, value in cells.items() if name not in OWN and value}
     return Recording(cells.get("id") or default, "table", path, attributes, start_s, length_s, split)
 
 

@@ -172,6 +172,11 @@ def test_table_refuses_names_that_look_alike(tmp_path, one, other):
         listed(tmp_path, f'{{"path": "a.wav", "{one}": "x"}}\n{{"path": "b.wav", "{other}": "y"}}', "recordings.jsonl")
 
 
+def test_a_name_typed_on_two_systems_is_one_value(tmp_path):
+    found = listed(tmp_path, "path,speaker\na.wav,Jos\u00e9\nb.wav,Jose\u0301\n")
+    assert {recording.attributes["speaker"] for recording in found} == {"Jos\u00e9"}
+
+
 @pytest.mark.parametrize("name", ["recordings.csv", "recordings.jsonl"])
 def test_table_says_when_it_is_not_utf8(tmp_path, name):
     (tmp_path / name).write_bytes(b"path,word\na.wav,\xff\n")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from at_data.build.hearing import fingerprint, heard_in
 from at_data.stages import spectra
-from at_data.stages.duplicates import LEAST_BITS, PARTNERS, THRESHOLD, Pair, near
-from at_data.stages.fingerprints import LONGEST, fingerprints
+from at_data.stages.duplicates import LEAST_BITS, PARTNERS, THRESHOLD, Pair, laid, near
+from at_data.stages.fingerprints import LONGEST, PIECE, fingerprints
 
 RATE = 16000
 
@@ -162,6 +162,26 @@ def test_a_long_recording_keeps_a_bounded_part_that_is_found_again(seconds):
     words = fingerprint(samples, RATE)
     assert LONGEST // 2 <= words.size <= LONGEST
     assert distance(words, fingerprint(COPIES["late mp3"](samples), RATE)) <= THRESHOLD
+
+
+@pytest.mark.parametrize(("seconds", "longer"), [(8.1, 8.3), (16.3, 16.5), (5.5, 9.0), (9.0, 17.0)])
+def test_copies_and_cuts_of_which_other_pieces_are_kept_are_near(seconds, longer):
+    samples = voice(7, longer)
+    whole, cut = fingerprint(samples, RATE), fingerprint(samples[: int(seconds * RATE)], RATE)
+    assert near({"a": cut, "b": whole}) == near({"a": whole, "b": cut}) != []
+    assert near({"a": cut, "b": whole}, {"a": "test", "b": "train"}) != []
+    for other in (8.1, 8.3, 9.0, 16.5):
+        assert distance(cut, fingerprint(voice(8, other), RATE)) > 1.5 * THRESHOLD
+
+
+def test_every_second_piece_of_a_recording_is_what_is_kept_of_one_twice_as_long():
+    assert laid.PIECE == PIECE
+    for count, held in ((512, 256), (300, 172), (330, 192)):
+        words, sizes = np.arange(1, count + 1, dtype=np.uint32), np.array([count], np.int32)
+        both = laid.lay(words, np.zeros(1, np.int64), sizes, np.full(1, -1, np.int32))
+        again = both.words[both.starts[1] :][: both.sizes[1]] - 1
+        assert again.size == held
+        assert [int(word) for word in again] == [n for n in range(count) if n // PIECE % 2 == 0]
 
 
 @given(st.integers(0, 20 * RATE), st.integers(0, 2**31))

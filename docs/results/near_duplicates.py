@@ -101,7 +101,8 @@ time on one core:
   twice in the same way. A manifest that splits at random within a speaker has to expect such pairs.
 - Copies at another speed or pitch beyond about 1 %. Mixtures with other sounds and reverberation were not measured.
 - Of a recording longer than 8.2 s only pieces of one second are kept: two cuts of it that begin at other times are not
-  sought.
+  sought, nor are those that begin together where one is more than twice as long.
+- Sounds above 3.4 kHz over digital silence leave their rhythm alone: chirps of one rhythm are mistaken for each other.
 - Of many recordings that share one sound, not every pair is named: 16 recordings of each split for every word, and 32
   for each recording and key.
 """

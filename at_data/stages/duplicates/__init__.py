@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64, UInt32
 
 from at_data.stages.duplicates.candidates import PARTNERS, candidates
-from at_data.stages.duplicates.laid import Laid, Part, bits_of, lay
+from at_data.stages.duplicates.laid import Laid, Part, bits_of, lay, long
 
 THRESHOLD = 0.2  # docs/results/near_duplicates.md
 LEAST_BITS = 64  # set in the stretch compared: less is no evidence
@@ -48,7 +48,8 @@ def near(
     """Pairs no further apart than the threshold, in order of id; with `splits`, those that stand in different ones.
 
     The answer does not depend on the order of the mapping. A stretch that holds half of the sparser recording is
-    enough, so two cuts of one recording are found where they overlap by half. What many recordings share is capped:
+    enough, so two cuts of one recording are found where they overlap by half; where pieces are all that is kept of one
+    of them, where they begin together and neither is more than twice as long. What many recordings share is capped:
     of those that hold one and the same word, each is compared with the next 16 of every split in order of id, and
     with the last before it. So of 10,000 copies of one hum every one is in some pair, and not every pair is named.
     Recordings with an empty fingerprint are in no pair.
@@ -84,12 +85,16 @@ def pairs(
     if not sizes.size:
         return []
     laid = lay(words, starts, sizes, sides)
+    of = np.concatenate([np.arange(sizes.size, dtype=np.int32), long(sizes).astype(np.int32)])
     best: dict[tuple[int, int], float] = {}
     parts = laid.parts()
     answers = (run or _alone)(laid, parts, threshold)
     del laid  # whoever searches holds it as long as it is needed
     for one, other, distances in answers:
-        for a, b, distance in zip(one.tolist(), other.tolist(), distances.tolist(), strict=True):
+        # every second piece of both would be less evidence than all of them
+        told = (np.minimum(one, other) < sizes.size) & (of[one] != of[other])
+        pairs = np.sort(np.stack([of[one[told]], of[other[told]]], axis=1), axis=1)
+        for (a, b), distance in zip(pairs.tolist(), distances[told].tolist(), strict=True):
             best[a, b] = min(best.get((a, b), 1.0), distance)
     return [(a, b, distance) for (a, b), distance in sorted(best.items())]
 

@@ -19,6 +19,8 @@ AT_ONCE = 1 << 18  # words sorted at a time: bounds memory
 PASSES = 8  # over all words for a byte that may differ: each looks for the words of as many sorts as that leaves
 BLOCK = 1 << 16  # words looked at in one go: what the cache holds
 RECORDINGS = 1 << 12  # laid in one go
+PIECE = 64  # words in a row of a recording of which only pieces are kept; of one twice as long, every second of them
+LONG = 4 * PIECE  # words from which on a recording may be half of one that has other pieces
 _BITS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
 
@@ -52,7 +54,7 @@ Picked = tuple[Shaped[np.ndarray, "words"], Int32[np.ndarray, "words"], Int64[np
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """All words behind each other, with empty ones between recordings and after the last.
+    """All words behind each other, with empty ones between recordings and after the last; `long` ones are there twice.
 
     `sizes`, `starts`, `bits` and `sides` are of recordings: words, place of the first, bits set in all of them, number
     of the split (-1 for all where splits do not matter). `dense` counts the words worth looking up. Nothing else is
@@ -139,7 +141,16 @@ def lay(
     sizes: Int32[np.ndarray, "recordings"],
     sides: Int32[np.ndarray, "recordings"],
 ) -> Laid:
-    """Fingerprints behind each other: so many of the words from each start on, none of them empty."""
+    """Fingerprints behind each other: so many of the words from each start on, none of them empty.
+
+    After all recordings come the `long` ones again, with every second piece of theirs.
+    """
+    again, whole = long(sizes), sizes
+    if again.size:
+        starts, sides = np.concatenate([starts, starts[again]]), np.concatenate([sides, sides[again]])
+        whole = np.concatenate([sizes, sizes[again]])
+        pairs, rest = np.divmod(sizes[again], 2 * PIECE)
+        sizes = np.concatenate([sizes, PIECE * pairs + np.minimum(rest, PIECE)]).astype(np.int32)
     places = scratch.zeros(sizes.size, np.int64)
     np.cumsum(sizes[:-1] + np.int32(GAP), out=places[1:])
     places += GAP
@@ -149,13 +160,24 @@ def lay(
     bits, dense = scratch.zeros(sizes.size, np.int32), 0
     for start in range(0, sizes.size, RECORDINGS):
         here = slice(start, start + RECORDINGS)
-        for place, first, size in zip(places[here].tolist(), starts[here].tolist(), sizes[here].tolist(), strict=True):
-            found[place : place + size] = words[first : first + size]
+        columns = (places[here].tolist(), starts[here].tolist(), sizes[here].tolist(), whole[here].tolist())
+        for place, first, size, held in zip(*columns, strict=True):
+            own = words[first : first + held]
+            found[place : place + size] = own if held == size else _every_second(own)
         first, last = int(places[start]), int(places[here][-1] + sizes[here][-1])
         counted = bits_of(found[first:last])
         bits[here] = np.add.reduceat(counted, places[here] - first, dtype=np.int32)
         dense += int((counted >= LEAST_WORD_BITS).sum())
     return Laid(sizes, places, bits, sides, found, np.array(dense))
+
+
+def long(sizes: Int32[np.ndarray, "recordings"]) -> Int64[np.ndarray, "long"]:
+    """Recordings so long that a copy, or a cut to half, may keep other pieces than they do."""
+    return np.flatnonzero(sizes > LONG)
+
+
+def _every_second(words: UInt32[np.ndarray, "words"]) -> UInt32[np.ndarray, "fewer"]:
+    return np.concatenate([words[start : start + PIECE] for start in range(0, words.size, 2 * PIECE)])
 
 
 def bits_of(words: UInt[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:

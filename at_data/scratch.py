@@ -101,7 +101,7 @@ def _told() -> Iterator[None]:
         raise ScratchError(
             _place(),
             f"notes on the recordings cannot be written ({(error.strerror or str(error)).lower()})",
-            "room for some 400 bytes a recording and item, and three times their fingerprints",
+            "room for some 400 bytes a recording and item, and four times their fingerprints",
             "free some space there, or name another folder in TMPDIR",
         ) from error
 

@@ -156,7 +156,7 @@ def _alike(grouped: Grouped, one: Int64[np.ndarray, "n"], other: Int64[np.ndarra
 def _codes(grouped: Grouped, one: Int64[np.ndarray, "n"], other: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
     """Two recordings and how many words later one begins, in a number: it sorts faster than three.
 
-    There is room for 8 million recordings, and for offsets of 32,000 words.
+    There is room for 8 million recordings, long ones counted twice, and for offsets of 32,000 words.
     """
     a, b = grouped.owners[one].astype(np.int64), grouped.owners[other].astype(np.int64)
     later = grouped.inside[other] - grouped.inside[one]

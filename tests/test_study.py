@@ -121,6 +121,12 @@ def test_a_grid_has_a_run_for_every_point_and_seed():
     assert (first.cell, first.raw["layers"], first.raw["seed"]) == ({"layers": ["conv3"]}, ["conv3"], 0)
 
 
+def test_an_entry_may_have_seeds_of_its_own():
+    several = points_of(parse(STUDY, runs=[{**STUDY["runs"][0], "seeds": [3, 4, 5]}, STUDY["runs"][1]]))
+    assert [point.raw["seed"] for point in several["plain"]] == [3, 4, 5]
+    assert [point.raw["seed"] for point in several["anti"]] == [0, 1, 0, 1]
+
+
 def test_a_shared_orthogonal_network_has_one_seed_and_others_one_each():
     for seeds, expected in (("shared", [0, 0]), ("each", [0, 1])):
         raw = {**STUDY, "orthogonal": {"voice": {"dataset": "voices", "seeds": seeds}}}
@@ -154,6 +160,8 @@ def test_a_network_can_be_trained_for_the_layer_of_the_run_that_starts_from_it(d
         ({"settings": {"seed": 1}}, "settings: got seed, expected `seeds`"),
         ({"seeds": [1, 1]}, "seeds: one stands twice"),
         ({"seeds": [-1]}, "seeds 0: got -1"),
+        ({"runs": [{**STUDY["runs"][0], "seeds": ["1"]}]}, "runs 0 seeds 0: got '1'"),
+        ({"runs": [{**STUDY["runs"][0], "seeds": []}]}, "runs 0 seeds: got \\[\\]"),
         ({"baseline": "plane"}, r"unknown entry 'plane', did you mean 'plain'\? \(known: plain, anti\)"),
         ({"controls": ["none"]}, "unknown entry 'none'"),
         ({"select": {"rule": "best_test_accuracy", "over": "layers"}}, "'best_validation_accuracy'"),

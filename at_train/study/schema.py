@@ -19,7 +19,7 @@ SETTINGS = tuple(name for name in Settings.model_fields if name not in {"orthogo
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]  # entries come as Python, where it is a list
 
 
 class _Block(BaseModel):

@@ -28,20 +28,20 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: export PATH := $(abspath $(BIN)):$(PATH)
 demo: $(STAMP) ## Make a small corpus, two datasets, three networks and a report that compares two of them
-	@rm -rf $(DEMO)
+	@rm -rf '$(DEMO)'
 	@echo '[1/6] a corpus: 20 synthetic voices say ten digits; the training voices mostly keep to digits of their own'
-	at-prepare synth $(DEMO)/corpus --speakers 20 --takes 5 --correlation 0.8
+	at-prepare synth '$(DEMO)'/corpus --speakers 20 --takes 5 --correlation 0.8
 	@echo '[2/6] two datasets: which digit is said, by voices never heard in training; and which training voice says it'
-	at-prepare synth_digits --source $(DEMO)/corpus --out $(DEMO)/datasets --only synth_word_by_speaker --only synth_speaker
+	at-prepare synth_digits --source '$(DEMO)'/corpus --out '$(DEMO)'/datasets --only synth_word_by_speaker --only synth_speaker
 	@echo '[3/6] a network that knows the voices'
-	at-train fit $(DEMO)/datasets/synth_speaker-* --out $(DEMO)/runs/speaker $(DEMO_FIT) --seed 2
+	at-train fit '$(DEMO)'/datasets/synth_speaker-* --out '$(DEMO)'/runs/speaker $(DEMO_FIT) --seed 2
 	@echo '[4/6] a plain network for the digits'
-	at-train fit $(DEMO)/datasets/synth_word_by_speaker-* --out $(DEMO)/runs/plain $(DEMO_FIT) --seed 1
+	at-train fit '$(DEMO)'/datasets/synth_word_by_speaker-* --out '$(DEMO)'/runs/plain $(DEMO_FIT) --seed 1
 	@echo '[5/6] the same, kept unlike the voice network by anti-transfer at its fifth layer'
-	at-train fit $(DEMO)/datasets/synth_word_by_speaker-* --out $(DEMO)/runs/anti $(DEMO_FIT) --seed 1 \
-	  --strategy anti --orthogonal $(DEMO)/runs/speaker --layer conv5
+	at-train fit '$(DEMO)'/datasets/synth_word_by_speaker-* --out '$(DEMO)'/runs/anti $(DEMO_FIT) --seed 1 \
+	  --strategy anti --orthogonal '$(DEMO)'/runs/speaker --layer conv5
 	@echo '[6/6] the report'
-	at-train report $(DEMO)/runs/plain $(DEMO)/runs/anti --out $(DEMO)/report
+	at-train report '$(DEMO)'/runs/plain '$(DEMO)'/runs/anti --out '$(DEMO)'/report
 
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -57,10 +57,10 @@ bench: $(STAMP) ## Measure speed and memory against floors taken in the same run
 	@for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 fuzz: $(STAMP) ## Give every reader COUNT damaged and hostile inputs made of SEED
-	cd tests && $(abspath $(BIN))/python -m fuzz --seed $(SEED) --count $(COUNT)
+	cd tests && '$(abspath $(BIN))'/python -m fuzz --seed $(SEED) --count $(COUNT)
 
 datasets: $(STAMP) ## Build every shipped manifest whose corpus is under SOURCES into OUT
-	$(BIN)/at-prepare datasets --sources $(SOURCES) --out $(OUT)
+	$(BIN)/at-prepare datasets --sources '$(SOURCES)' --out '$(OUT)'
 
 clean: ## Remove everything made here but the environment and your datasets
-	rm -rf $(DEMO) bench/work build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf '$(DEMO)' bench/work build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -103,3 +104,22 @@ def test_a_disk_that_is_full_elsewhere_is_not_taken_for_what_is_printed(
     monkeypatch.setattr(package.cli, "main", full)
     with pytest.raises(OSError, match="No space left"):
         package.main()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="install make")
+def test_make_takes_folders_with_spaces_in_their_names() -> None:
+    folders = {"SOURCES": "my corpora", "OUT": "my datasets", "DEMO": "my demo"}
+    command = [
+        "make",
+        "--dry-run",
+        "datasets",
+        "demo",
+        "clean",
+        *(f"{name}={folder}" for name, folder in folders.items()),
+    ]
+    printed = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, text=True, capture_output=True).stdout
+    lines = [shlex.split(line, comments=True) for line in printed.replace("\\\n", "").splitlines()]
+    (datasets,) = (line for line in lines if "datasets" in line)
+    assert datasets[1:] == ["datasets", "--sources", "my corpora", "--out", "my datasets"]
+    begun = [word for line in lines if line[:1] != ["echo"] for word in line if word.startswith("my")]
+    assert {word.partition("/")[0] for word in begun} == set(folders.values())

@@ -356,6 +356,18 @@ def test_a_failing_run_does_not_end_the_study_and_is_retried_on_request(data, tm
     assert not list((tmp_path / "failed").iterdir())
 
 
+def test_data_that_were_built_anew_since_the_plan_are_not_trained_on_under_its_names(tmp_path):
+    words = toy.dataset(tmp_path / "data" / "words", digest="a" * 64)
+    plain = parse(STUDY, runs=STUDY["runs"][:1], seeds=[0], orthogonal={}, select=None, datasets={"words": "words"})
+    made = study.plan(plain, tmp_path / "data", tmp_path / "out")
+    shutil.rmtree(words)
+    toy.dataset(words, takes={"train": 3, "valid": 1, "test": 1}, digest="a" * 64)
+    (why,) = study.run(made, devices=["cpu"]).failed.values()
+    assert "words: content " in why
+    assert "give the same command again" in why
+    assert trained(tmp_path / "out") == {}
+
+
 def test_a_study_within_a_dataset_is_refused_and_nothing_written(data, tmp_path):
     shutil.copytree(next(data.iterdir()), tmp_path / "d")
     before = sorted(tmp_path.rglob("*"))

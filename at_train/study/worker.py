@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from at_data.errors import CheckpointError
-from at_train import results, run_folder
+from at_train import config, results, run_folder
 from at_train.run import fit
-from at_train.study import locks
+from at_train.study import datasets, locks
 from at_train.study.plans import Plan, Run
 from at_train.study.timings import Timer
 
@@ -100,6 +100,7 @@ def _train(order: Order, pipe: Connection) -> str:
     folder, record = plan.folder(run), plan.record(run)
     timer = Timer(lambda text: _tell(pipe, "said", text))
     try:
+        _refuse_other_data(plan, run)
         _clear(record, folder)
         others = tuple(str(plan.folder(plan.runs[other])) for other in run.others)
         settings = run.settings.model_copy(update={"orthogonal": others})
@@ -115,6 +116,18 @@ def _train(order: Order, pipe: Connection) -> str:
         return "failed"
     timer.write(plan.out, run.name, run.like, facts["epochs_run"])
     return "done"
+
+
+def _refuse_other_data(plan: Plan, run: Run) -> None:
+    """Nothing, or CheckpointError where a dataset was built anew since the plan: a run of that has another name."""
+    content = datasets.opened(run.dataset, run.settings.target).header.content
+    if config.digest(run.settings, content, [plan.runs[other].digest for other in run.others]) != run.digest:
+        raise CheckpointError(
+            run.dataset,
+            f"content {content[:8]}, another than when the study was begun",
+            "a dataset that stays as it is",
+            "give the same command again, which asks for runs on the new one",
+        )
 
 
 def _as_planned(plan: Plan, run: Run) -> bool:

@@ -354,6 +354,12 @@ def test_the_page_holds_every_number_of_the_tables(folders, written):
         assert cell in cells
 
 
+def test_the_page_says_what_its_intervals_leave_out(written):
+    text = " ".join(written.read_text().split())
+    for said in ("where all seeds of a setting use one orthogonal network", "one has such an interval by chance"):
+        assert said in text
+
+
 def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere(written):
     page = Page(written.read_text())
     assert page.open == []

@@ -17,8 +17,9 @@ NOTES = (
     (
         "Intervals are 95 % t-intervals of the mean over seeds; where a dataset is there in several partitions or "
         "folds, of the mean over those, each the mean of its seeds. They tell how much training varies, not what "
-        "another choice of test items would change. A single seed has no interval, shown as -. Intervals are not "
-        "widened for the number of settings compared."
+        "another choice of test items would change, nor, where all seeds of a setting use one orthogonal network, what "
+        "another such network would. A single seed has no interval, shown as -. Intervals are not widened for the "
+        "number of settings compared."
     ),
     (
         "Differences are paired: each run less the run of strategy none that has the same seed, the same data and "

@@ -1,11 +1,13 @@
 """Studies: what a file may say, which runs it asks for, and that each is trained once, whatever happens."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -571,6 +573,22 @@ def test_the_lock_of_another_machine_is_taken_over_when_it_was_silent_for_long(t
     assert locks.take(tmp_path / "fresh") is None
     assert locks.owner(tmp_path / "fresh").host == "other"
     locks.take(tmp_path / "stale").release()
+
+
+@pytest.mark.parametrize(
+    ("reason", "age_s", "state"),
+    [(errno.EACCES, 0.0, "running"), (errno.EROFS, locks.DEAD_AFTER_S * 2, "missing")],
+)
+def test_who_may_only_read_a_study_can_look_how_far_it_is(data, tmp_path, monkeypatch, reason, age_s, state):
+    made = study.plan(parse(SMALL, runs=SMALL["runs"][:1], orthogonal={}), data, tmp_path)
+    (run,) = made.runs.values()
+
+    def refuse(**_):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    foreign(made.lock(run), age_s)
+    assert made.states() == {run.name: state}
 
 
 def test_an_owner_that_was_taken_for_dead_notices(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ BEAT_S = 15.0  # an owner touches its file this often
 DEAD_AFTER_S = 180.0  # an owner on another machine that has not for so long is dead
 FLOCK = "flock"
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,17 @@ def _flocked(file: IO[str]) -> bool:
 
 
 def _now(folder: Path) -> float:
-    """Time by the clock that dates the files in this folder, which need not be the clock of this machine."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_mtime
+    """Time by the clock that dates the files in this folder, which need not be the clock of this machine.
+
+    This machine's for who may not write there: they can only look, and take no lock by it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return time.time()
 
 
 def _place() -> str:

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
-from test_paper_report import EMOTION, SESSION, WORD, choices_of, emotion_of, entry, trained
+from test_paper_report import EMOTION, SESSION, WORD, choices_of, data, emotion_of, entry, trained
 from test_report import ANTI, INIT, write_run
 
-from at_train.report import choice, estimates, gather, groups, paper_tables, sweeps
+from at_train.report import choice, estimates, gather, groups, paper_tables, report, sweeps, tables
 
 
 def rated(folder, **accuracies):
@@ -223,3 +223,28 @@ def test_how_often_an_interval_holds_the_truth_is_what_it_says_where_data_differ
         found = estimates.average(scores)
         held += found.low <= 0 <= found.high
     assert 0.92 < held / 400 < 0.98
+
+
+def test_folds_of_one_dataset_are_averaged_over_and_told(tmp_path):
+    runs = []
+    for fold, test in ((1, 0.5), (2, 0.6), (3, 0.9)):
+        digits, voices = (
+            data(f"{name}_fold{fold}of3", target, "fsdd")
+            for name, target in (("digits", "digit"), ("voices", "speaker"))
+        )
+        other = trained(tmp_path, voices, 9)
+        runs.append(other)
+        for seed in (0, 1):
+            plain = write_run(tmp_path / "runs", seed, dataset=digits)
+            anti = write_run(tmp_path / "runs", seed, dataset=digits, orthogonal=entry(other), **ANTI)
+            runs += [rated(plain, test=test), rated(anti, test=test + 0.01 * fold + 0.02 * seed)]
+    runs.append(write_run(tmp_path / "runs", 0, dataset=data("digits_fold1of5", "digit", "fsdd")))
+    sections = {section.dataset: section for section in groups.sections(gather(runs).runs)}
+    assert sorted(sections) == ["digits_3folds", "digits_5folds", "voices_3folds"]
+    plain, anti = tables.comparison(sections["digits_3folds"])
+    assert (plain.seeds, anti.seeds) == (6, 6)
+    for number, folds in ((plain.test, [0.5, 0.6, 0.9]), (anti.difference, [0.02, 0.03, 0.04])):
+        low, high = stats.t.interval(0.95, 2, np.mean(folds), stats.sem(folds))
+        assert (number.mean, number.low, number.high) == pytest.approx((np.mean(folds), low, high))
+    page = report(runs, tmp_path / "report").read_text()
+    assert all(f"digits_fold{fold}of3 <code>" in page for fold in (1, 2, 3))

@@ -112,8 +112,9 @@ def _compared(section: Section) -> str:
     facts: list[tuple[str, str]] = []
     for data in {run.dataset["content"]: run.dataset for run in section.runs}.values():
         counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
-        digest, content = escape(data["digest"]), escape(data["content"][:8])
-        facts.append(("dataset", f"<code>{digest}</code>, content <code>{content}</code>: {escape(counts)} items"))
+        name, digest, content = escape(data["name"]), escape(data["digest"]), escape(data["content"][:8])
+        of = f"{name} <code>{digest}</code>, content <code>{content}</code>"
+        facts.append(("dataset", f"{of}: {escape(counts)} items"))
         facts.append(("classes", f"{len(data['classes'])}: {escape(', '.join(map(str, data['classes'][:50])))}"))
     told = dict.fromkeys(filter(None, map(bias, section.runs)))
     facts += [("bias", escape(one.words)) for one in told]

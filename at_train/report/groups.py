@@ -7,7 +7,7 @@ from typing import Any
 
 from at_train.config import STRATEGIES, USED_BY
 from at_train.report import orthogonals, paper
-from at_train.report.acting import commonest, text, used, word
+from at_train.report.acting import commonest, text, together, used, word
 from at_train.report.orthogonals import Other
 from at_train.results import Run
 
@@ -75,7 +75,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Section:
-    """Groups that learn the same target on datasets of the same name."""
+    """Groups that learn the same target on datasets of the same name, or on the folds of one."""
 
     dataset: str
     target: str
@@ -102,7 +102,7 @@ def sections(runs: Iterable[Run], others: Collection[str] = ()) -> list[Section]
     found: dict[tuple[str, str], dict[str, Run]] = {}
     known = {run.digest: run for run in runs if run.finished}
     for run in known.values():
-        found.setdefault((run.dataset["name"], run.dataset["target"]), {})[run.digest] = run
+        found.setdefault((together(run.dataset["name"]), run.dataset["target"]), {})[run.digest] = run
     asked = {
         names: [run for digest, run in found[names].items() if digest not in others] or list(found[names].values())
         for names in sorted(found)

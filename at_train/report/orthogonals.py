@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from at_train.report.acting import commonest, used, word
+from at_train.report.acting import commonest, together, used, word
 from at_train.results import Run
 
 JOINED = " + "
@@ -99,7 +99,7 @@ def _one(run: Run, place: int, known: Mapping[str, Run], called: str) -> Other:
     corpus, ours = data.get("corpus"), run.dataset.get("corpus")
     task = f"{data['target']} ({corpus})" if corpus else str(data["target"])
     return Other(
-        f"{control} {data['name']} ({data['target']})".strip(),
+        f"{control} {together(data['name'])} ({data['target']})".strip(),
         f"{control} {task}".strip(),
         (data["target"],),
         control,

@@ -16,10 +16,11 @@ MARK = "at-train-report-files"  # names in a page the files that were written wi
 NOTES = (
     (
         "Intervals are 95 % t-intervals of the mean over seeds; where a dataset is there in several partitions or "
-        "folds, of the mean over those, each the mean of its seeds. They tell how much training varies, not what "
-        "another choice of test items would change, nor, where all seeds of a setting use one orthogonal network, what "
-        "another such network would. A single seed has no interval, shown as -. Intervals are not widened for the "
-        "number of settings compared."
+        "folds, of the mean over those, each the mean of its seeds, and a seed counts once for each. Folds share most "
+        "of their training items, so that their interval is rather too narrow. Intervals tell how much training "
+        "varies, not what another choice of test items would change, nor, where all seeds of a setting use one "
+        "orthogonal network, what another such network would. A single seed has no interval, shown as -. Intervals "
+        "are not widened for the number of settings compared."
     ),
     (
         "Differences are paired: each run less the run of strategy none that has the same seed, the same data and "

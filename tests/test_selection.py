@@ -44,6 +44,8 @@ def test_a_recording_without_a_needed_attribute_is_unlabelled() -> None:
 def test_an_attribute_that_nothing_has_is_an_error_that_lists_the_others() -> None:
     with pytest.raises(ManifestError, match=r"mood: no recording has 'mood'; expected attributes of the corpus: word"):
         keep(made(a=1), {}, needed=("mood",))
+    with pytest.raises(ManifestError, match=r"keep\.mood: no recording has 'mood'; expected attributes of .*: word"):
+        keep(made(a=1), {"mood": ("a",)})
 
 
 def test_a_misspelt_value_is_an_error_that_lists_the_known_ones() -> None:

@@ -173,20 +173,19 @@ class _Sieve:
                 yield replace(recording, attributes={**attributes, **new}) if new else recording
 
     def refuse_absent(self) -> None:
-        """ManifestError where a value that is wanted occurs nowhere, or an attribute."""
+        """ManifestError where an attribute occurs nowhere, or a value that is wanted."""
+        for attribute, values in self.seen.items():
+            if not values:
+                raise _unknown(attribute, sorted(self.others), "keep." if attribute in self.names else "")
         for attribute, renaming in self.names.items():
             absent = [value for value in renaming if value not in self.seen[attribute]]
             if absent:
-                found = ", ".join(sorted(self.seen[attribute])[:40]) or "no value at all"
                 raise ManifestError(
                     f"keep.{attribute}",
                     f"no recording has {', '.join(absent)}",
-                    f"values that occur in the corpus: {found}",
+                    f"values that occur in the corpus: {', '.join(sorted(self.seen[attribute])[:40])}",
                     "check the spelling, or whether the whole corpus was unpacked",
                 )
-        for attribute in (*self.names, *self.needed):
-            if not self.seen[attribute]:
-                raise _unknown(attribute, sorted(self.others))
 
 
 def labelled(recordings: Roll, needed: Sequence[str]) -> tuple[Roll, dict[str, str]]:
@@ -205,9 +204,9 @@ def labelled(recordings: Roll, needed: Sequence[str]) -> tuple[Roll, dict[str, s
     return recordings, unlabelled
 
 
-def _unknown(attribute: str, known: Sequence[str]) -> ManifestError:
+def _unknown(attribute: str, known: Sequence[str], key: str = "") -> ManifestError:
     return ManifestError(
-        attribute,
+        f"{key}{attribute}",
         f"no recording has '{attribute}'",
         f"attributes of the corpus: {', '.join(known) or 'none'}",
         "choose among those, or check whether the whole corpus was unpacked",

@@ -275,6 +275,8 @@ def _problems(error: ValidationError) -> list[str]:
     clauses = []
     for problem in error.errors():
         place, came = problem["loc"], problem["input"]
+        if came and problem.get("ctx", {}).get("actual_length") == 0:
+            continue  # nothing is left of what came: what is wrong with each part is said already
         keys = [str(part) for part in place if not str(part).startswith("<")]
         key = problem.get("ctx", {}).get("key")
         missing = problem["type"] == "missing"
@@ -297,6 +299,8 @@ def _hint(came: object, kind: str) -> str:
     """What YAML may have made of what somebody wrote."""
     if isinstance(came, bool) and kind == "string_type":
         return " (YAML takes yes, no, on and off for truth: put quotes around them)"
+    if isinstance(came, int | float) and kind == "string_type":
+        return " (YAML takes that for a number: put quotes around it)"
     if isinstance(came, str) and kind in {"float_type", "int_type"} and EXPONENT.fullmatch(came):
         return " (YAML takes that for text: write it with a point and a sign, as 1.0e-9)"
     return ""

@@ -209,6 +209,11 @@ def test_a_missing_key_is_named(key: str) -> None:
         (("seed",), 1.5, r"seed: got 1\.5, .*integer"),
         (
             ("keep",),
+            {"word": [1]},
+            r"yaml: keep\.word\.0: got 1, .*string \(YAML takes that for a number: put quotes .*\); expected every",
+        ),
+        (
+            ("keep",),
             {"word": [True, False]},
             r"got True, .*string \(YAML takes yes, no, on and off for truth",
         ),

@@ -44,10 +44,11 @@ OWN = ("path", "start_s", "length_s", "split", "id")
 OF_THE_PROOF = ("waveform",)
 OTHER_MARKS = {"\t": "tabs", ";": "semicolons"}  # that part cells in files that are no CSV
 
-# start, t_start, segment_start, startTime, start_time, start_ms, end (s): marks of a stretch in other people's lists
+# start, t_start, segment_start, startTime, start_time, start_ms, end (s), and Praat's xmin, tmax: marks of a stretch in
+# other people's lists
 TIME_MARK = re.compile(
-    r"(?:(?:t|segment|seg|clip|utterance|utt)_?)?"
-    r"(?:(?P<start>start|begin|onset|offset)|length|len|duration|dur|end|stop)"
+    r"(?:(?:t|segment|seg|clip|utterance|utt|word|phone|event)_?)?"
+    r"(?:(?P<start>start|begin|onset|offset|[xt]_?min)|length|len|duration|dur|end|stop|[xt]_?max)"
     r"(?:_?(?:time|timestamp|at))?"
     r"(?:_(?:in_)?(?:s|secs?|seconds?|ms|msecs?|millis|milliseconds?|us|samples?|frames?|idx))?"
 )

@@ -113,6 +113,7 @@ def as_json_line(text):
     [
         *("start", "Start", "start_time", "startTime", "starttime", "begin", "onset", "offset", "start_ms", "offset_s"),
         *("start (s)", "t_start", "segment_start", "start_in_seconds", "onset_sample"),
+        *("xmin", "tmin", "t_min", "word_start", "event_onset"),
     ],
 )
 def test_table_refuses_a_start_under_another_name(tmp_path, name):
@@ -125,7 +126,11 @@ def test_table_refuses_a_start_under_another_name(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["length", "duration", "end", "stop", "end_time", "end_s", "dur", "duration_ms", "Duration (sec)", "len"]
+    "name",
+    [
+        *("length", "duration", "end", "stop", "end_time", "end_s", "dur", "duration_ms", "Duration (sec)", "len"),
+        *("xmax", "tmax", "word_end", "phone_duration"),
+    ],
 )
 def test_table_refuses_a_length_under_another_name(tmp_path, name):
     with pytest.raises(CorpusError, match=rf"column '{re.escape(name)}'.*did you mean length_s\?"):
@@ -139,7 +144,8 @@ def test_table_refuses_its_own_columns_in_another_spelling(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["endings", "startled", "friend", "lens", "stopped", "age_s", "lengthy", "time_of_day"]
+    "name",
+    ["endings", "startled", "friend", "lens", "stopped", "age_s", "lengthy", "time_of_day", "min", "word", "event"],
 )
 def test_table_takes_words_that_only_look_like_marks(tmp_path, name):
     assert listed(tmp_path, f"path,{name}\na.wav,x\n")[0].attributes == {name: "x"}

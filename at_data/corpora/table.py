@@ -133,11 +133,13 @@ def _list(root: Path) -> Path:
 def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row; spaces around a cell are no part of it."""
     need_file(file, MOST_BYTES)
+    begun = 1  # the line in which a row begins
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.reader(lines, strict=True)
             columns = [name.strip() for name in next(rows, [])]
             _check_columns(file, columns)
+            begun = rows.line_num + 1
             for row in rows:
                 if len(row) == len(columns):
                     yield rows.line_num, {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
@@ -148,8 +150,13 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                         f"{len(columns)}",
                         "quote cells that hold commas",
                     )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(file, f"cannot be read ({error})", "a CSV file in UTF-8", "save it so") from error
+                begun = rows.line_num + 1
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error, "a CSV file in UTF-8") from error
+    except csv.Error as error:
+        raise CorpusError(
+            f"{file}, line {begun}", f"cannot be read ({error})", "cells with whole quotes", "correct the line"
+        ) from error
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
@@ -223,7 +230,18 @@ def _lines(file: Path) -> Iterator[str]:
         with file.open(encoding="utf-8-sig") as lines:
             yield from lines
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(file, f"cannot be read ({error})", "a text file in UTF-8", "restore the original") from error
+        raise _unreadable(file, error, "a text file in UTF-8") from error
+
+
+def _unreadable(file: Path, error: OSError | UnicodeDecodeError, expected: str) -> CorpusError:
+    """What hinders reading; of bytes that are no UTF-8 the first line that holds some, for the error knows no lines."""
+    if isinstance(error, OSError):
+        return CorpusError(file, f"cannot be read ({error})", expected, "restore the original")
+    with file.open("rb") as lines:
+        number, line = next(
+            (n, line) for n, line in enumerate(lines, 1) if line.decode(errors="ignore").encode() != line
+        )
+    return CorpusError(f"{file}, line {number}", f"got {line.strip()[:80]!r}", expected, "save it so")
 
 
 def _text(where: str, value: object) -> str:

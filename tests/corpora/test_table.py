@@ -75,7 +75,8 @@ def test_table_refuses_two_lists(tmp_path):
         ("path\n/data/a.wav\n", "line 2, path: got '/data/a.wav'"),
         ("path\n../a.wav\n", "line 2, path"),
         ("path\nx\\a.wav\n", "line 2, path"),
-        ('path\n"a.wav\n', "cannot be read"),
+        ('path\n"a.wav\n', "line 2: cannot be read"),
+        ('path,word\n"a\n.wav",x\nb.wav,"y" z\nc.wav,x\n', "line 4: cannot be read"),
     ],
 )
 def test_table_says_where_a_csv_is_wrong(tmp_path, text, message):
@@ -185,8 +186,9 @@ def test_a_name_typed_on_two_systems_is_one_value(tmp_path):
 
 @pytest.mark.parametrize("name", ["recordings.csv", "recordings.jsonl"])
 def test_table_says_when_it_is_not_utf8(tmp_path, name):
-    (tmp_path / name).write_bytes(b"path,word\na.wav,\xff\n")
-    with pytest.raises(CorpusError, match="UTF-8"):
+    good = b"path\n" + b"a.wav\n" * 5000 if name.endswith("csv") else b'{"path": "\xc3\xa4.wav"}\n' * 5001
+    (tmp_path / name).write_bytes(good + b"\xe4.wav\n" + good)
+    with pytest.raises(CorpusError, match=r"line 5002: got b'\\xe4\.wav'; expected a \w+ file in UTF-8"):
         list(table.recordings(tmp_path))
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from unicodedata import normalize
 
 import soundfile
 
@@ -114,8 +115,17 @@ def _open(path: Path, where: str) -> int:
         return os.open(path, OPEN_FLAGS)
     except (OSError, ValueError) as error:
         missing = isinstance(error, OSError) and error.errno == errno.ENOENT
-        came = "no such file" if missing else f"cannot be opened ({reason(error)})"
+        came = f"no such file{_though(path)}" if missing else f"cannot be opened ({reason(error)})"
         raise AudioError(where, came, "a readable audio file", "restore it from the corpus") from error
+
+
+def _though(path: Path) -> str:
+    """What is there instead, called alike: in Unicode's other spelling, or with the suffix in the other case."""
+    text = str(path)
+    others = (normalize("NFC", text), normalize("NFD", text), str(path.with_suffix(path.suffix.swapcase())))
+    # of Path.exists a name that grew too long would be an error
+    there = next((other for other in others if other != text and os.path.exists(other)), None)  # noqa: PTH110
+    return f", though {Path(there).name!a} is there" if there else ""
 
 
 def _refuse_what_is_no_file(file: int, where: str) -> None:

@@ -27,6 +27,22 @@ def test_a_missing_file_is_refused(tmp_path):
         load(tmp_path, whole(), settings())
 
 
+@pytest.mark.parametrize(
+    ("asked", "there", "shown"),
+    [
+        ("a.wav", "a.WAV", "a.WAV"),
+        ("\u00e9.wav", "e\u0301.wav", r"e\u0301.wav"),
+        ("e\u0301.wav", "\u00e9.wav", r"\xe9.wav"),
+    ],
+)
+def test_a_missing_file_is_told_with_the_one_that_is_called_alike(tmp_path, asked, there, shown):
+    write(tmp_path, there, noise(), format="WAV")
+    with pytest.raises(AudioError, match=re.escape(f"no such file, though '{shown}' is there")):
+        load(tmp_path, whole(asked), settings())
+    with pytest.raises(AudioError, match=r"no such file; expected"):
+        load(tmp_path, whole("\u00e9" * 120 + ".wav"), settings())
+
+
 def test_an_impossible_name_is_refused(tmp_path):
     with pytest.raises(AudioError, match="cannot be opened"):
         load(tmp_path, whole("a\0.wav"), settings())

@@ -135,6 +135,19 @@ def test_folds_bring_every_class_into_every_fold_where_groups_allow_it() -> None
             assert {r.attributes["word"] for r in recordings if assigned[r.id] == part} == {"a", "b"}
 
 
+def test_random_folds_have_every_class_of_as_many_recordings() -> None:
+    recordings = speakers(**{f"s{n}": "abcdefghijklmnopqrstuvwxyz" for n in range(6)})
+    tested: Counter[str] = Counter()
+    for number in range(1, 6):
+        split = folded(f"{number}/5", by="random", missing_classes="fail", valid=0.25)
+        assigned = assign(recordings, split, 3, "word")
+        for part in ("train", "valid", "test"):
+            assert len({r.attributes["word"] for r in recordings if assigned[r.id] == part}) == 26
+        tested.update(item for item, part in assigned.items() if part == "test")
+    assert set(tested.values()) == {1}
+    assert len(tested) == len(recordings)
+
+
 def test_a_class_that_folds_lack_is_named_and_may_be_allowed_but_not_in_train() -> None:
     recordings = speakers(a="xy", b="xy", c="x", d="x", e="x", f="x")
     for number in (1, 2, 3):

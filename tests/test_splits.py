@@ -54,6 +54,27 @@ def test_random_split_cuts_at_the_exact_shares() -> None:
     assert counts == {"train": 700, "valid": 200, "test": 100}
 
 
+@given(words=st.integers(2, 60), takes=st.integers(4, 10), seed=st.integers(0, 10**6))
+def test_a_random_split_has_every_class_in_every_part_where_there_is_room(words: int, takes: int, seed: int) -> None:
+    recordings = crossed(1, words, takes)
+    assigned = assign(recordings, fractions("random", 0.4, 0.3, 0.3), seed, "word")
+    assert len({(assigned[r.id], r.attributes["word"]) for r in recordings}) == 3 * words
+
+
+def test_recordings_change_places_one_for_one_and_the_same_every_time() -> None:
+    recordings = crossed(1, 60, 10)
+    assigned = assign(recordings, fractions("random", 0.7, 0.2, 0.1), 3, "word")
+    assert Counter(assigned.values()) == {"train": 420, "valid": 120, "test": 60}
+    assert Counter(r.attributes["word"] for r in recordings if assigned[r.id] == "test") == {
+        f"w{w}": 1 for w in range(60)
+    }
+    assert assigned == assign(recordings, fractions("random", 0.7, 0.2, 0.1), 3, "word")
+    taken = Counter(r.id[-1] for r in recordings if assigned[r.id] == "test")
+    assert len(taken) > 5  # not the first takes of every word
+    with pytest.raises(ManifestError, match="test lacks"):
+        assign(crossed(1, 60, 9), fractions("random", 0.7, 0.2, 0.1), 3, "word")
+
+
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=30, max_size=80, unique=True),
     seed=st.integers(0, 99),

@@ -70,7 +70,7 @@ def _by_share(recordings: Roll, split: Fractions, seed: int, target: str | None)
             "set method: balanced, which looks at the classes, keep fewer classes, or change seed",
         )
     else:
-        chosen = dealing.deal(groups.sizes, classes.held, shares, seed, "split", first_matters=True)
+        chosen = dealing.deal(groups.sizes, classes.held, shares, seed, "split", first_matters=True, exchange=True)
         how = f"best of {dealing.ORDERS} seeded orders of"
         todo = "keep fewer classes, change the fractions, or split by another attribute"
     parts = {number: SPLITS[number] for number in np.flatnonzero(shares > 0).tolist()}

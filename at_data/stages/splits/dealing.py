@@ -21,11 +21,13 @@ def deal(
     purpose: str,
     *,
     first_matters: bool,
+    exchange: bool,
 ) -> Int[np.ndarray, "groups"]:
     """Part of each group.
 
     The first seeded order that covers every class and misses no share by more than half the largest group wins. Failing
-    that, the one that lacks fewest classes (in the first part, where that matters; then in all) and then misses least.
+    that, the one that lacks fewest classes (in the first part, where that matters; then in all) and then misses least:
+    of groups of one, if they may be exchanged, some change places until no class lacks that need not.
     """
     wanted = shares * sizes.sum()
     parts = np.flatnonzero(shares > 0)
@@ -41,7 +43,35 @@ def deal(
             best, best_rank = chosen, rank
         if rank[:2] == (0, unavoidable) and miss <= max(1, sizes.max(initial=0) / 2):
             break
+    if exchange and best_rank[1] > 0 and sizes.max(initial=0) <= 1:
+        best = _exchanged(best, held, parts, seeds.generator(seed, purpose, "exchange").permutation(len(sizes)))
     return best
+
+
+def _exchanged(
+    chosen: Int[np.ndarray, "groups"],
+    held: Held,
+    parts: Int[np.ndarray, "some"],
+    order: Int[np.ndarray, "groups"],
+) -> Int[np.ndarray, "groups"]:
+    """Part of each group, of one class each: a part that lacks a class gets a group of it for one that it can spare.
+
+    That comes from the part, and is of the class, with most to spare; which group it is, the order says.
+    """
+    chosen, classes = chosen.copy(), np.empty_like(chosen)
+    classes[held.groups] = held.classes
+    counts = np.zeros((parts[-1] + 1, held.class_count), np.int64)
+    np.add.at(counts, (chosen, classes), 1)
+    for part in parts.tolist():
+        for lacking in np.flatnonzero(counts[part] == 0).tolist():
+            giver, spare = int(counts[:, lacking].argmax()), int(counts[part].argmax())
+            if min(counts[giver, lacking], counts[part, spare]) < 2:  # noqa: PLR2004 - none would be left
+                continue
+            for old, new, name in ((giver, part, lacking), (part, giver, spare)):
+                chosen[order[np.argmax((chosen[order] == old) & (classes[order] == name))]] = new
+                counts[old, name] -= 1
+                counts[new, name] += 1
+    return chosen
 
 
 def _deal_once(

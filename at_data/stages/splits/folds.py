@@ -58,7 +58,8 @@ def _folds(groups: Groups, classes: Classes, split: Folds, seed: int) -> Int[np.
     if split.method == "stable":
         return hashing.by_fold(groups.names, split.folds, seed, "stable fold")
     shares = np.full(split.folds, 1 / split.folds)
-    return dealing.deal(groups.sizes, classes.held, shares, seed, "fold", first_matters=False)
+    exchange = split.missing_classes == "fail"
+    return dealing.deal(groups.sizes, classes.held, shares, seed, "fold", first_matters=False, exchange=exchange)
 
 
 def _valid(
@@ -70,7 +71,13 @@ def _valid(
     if split.method == "stable":
         return hashing.by_share([groups.names[place] for place in rest.tolist()], shares, seed, purpose)
     return dealing.deal(
-        groups.sizes[rest], classes.held.of_some(rest, len(groups.names)), shares, seed, purpose, first_matters=True
+        groups.sizes[rest],
+        classes.held.of_some(rest, len(groups.names)),
+        shares,
+        seed,
+        purpose,
+        first_matters=True,
+        exchange=split.missing_classes == "fail",
     )
 
 

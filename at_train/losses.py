@@ -150,8 +150,8 @@ class AntiTransfer(nn.Module):
 
     def refuse_keeping(self) -> None:
         """Nothing, or ConfigError where the penalty is more than what two networks say of an item, each for itself."""
-        mixed = self.variant == "as_released" and self.aggregation == "gram"
-        if mixed or self.aggregation not in ALONE:
+        if not keepable(self.aggregation, self.variant):
+            mixed = self.aggregation in ALONE
             why = "correlates the items of a batch" if mixed else "looks at both networks at once"
             raise ConfigError(
                 "kept vectors of the frozen network",
@@ -221,6 +221,11 @@ class AntiTransfer(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.frozen._apply(fn, recurse)  # type: ignore[no-untyped-call]  # noqa: SLF001 (as torch treats children)
         return self
+
+
+def keepable(aggregation: str, variant: str) -> bool:
+    """Whether the penalty is no more than what two networks say of an item, each for itself."""
+    return aggregation in ALONE and (aggregation, variant) != ("gram", "as_released")
 
 
 def _check_items(name: str, ours: Tensor, theirs: Tensor) -> None:

@@ -16,7 +16,7 @@ from at_train.checkpoints import Facts
 from at_train.config import Settings
 from at_train.feature_maps import Watched
 from at_train.kept_vectors import Comparison
-from at_train.losses import AntiTransfer
+from at_train.losses import AntiTransfer, keepable
 from at_train.networks import Network
 from at_train.seen import Item, heard, seen
 
@@ -51,6 +51,11 @@ class Orthogonal:
         settings = self.facts["settings"]
         copied = settings["strategy"] in COPYING
         return None if copied else _drawn_by(settings, len(self.facts["dataset"]["classes"]))
+
+
+def keeps(settings: Settings) -> bool:
+    """Whether a run differs from a network whose words of every item can be kept, as `--cache-orthogonal` does."""
+    return settings.strategy in COMPARING and keepable(settings.aggregation, settings.variant)
 
 
 def orthogonals(settings: Settings) -> list[Orthogonal]:

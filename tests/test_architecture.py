@@ -254,6 +254,7 @@ TRAIN = {
         "at_train.run_folder",
         "at_train.scores",
         "at_train.steps",
+        "at_train.strategies",
         "at_train.study",
         "at_train.training",
     },

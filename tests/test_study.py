@@ -490,6 +490,12 @@ def test_two_runners_at_once_train_every_run_once(data, tmp_path):
     assert trained(tmp_path) == dict.fromkeys(made.runs, 1)
 
 
+def test_what_cannot_be_kept_of_a_network_is_asked_at_every_step(data, tmp_path):
+    released = {**SMALL, "settings": {**SETTINGS, "epochs": 1, "variant": "as_released"}}
+    outcome = study.run(study.plan(parse(released), data, tmp_path), devices=["cpu"], cache_orthogonal=True)
+    assert outcome.complete, outcome.failed
+
+
 @pytest.mark.slow
 def test_two_runner_processes_train_every_run_once(data, tmp_path):
     file = saved(tmp_path, STUDY)

@@ -17,7 +17,8 @@ from at_train.config import Settings
 from at_train.cost.memory import peak_alone
 from at_train.cost.rows import Row, as_csv, row, shown
 from at_train.cost.times import seconds
-from at_train.cost.work import Case, Work, cases, keepable
+from at_train.cost.work import Case, Work, cases
+from at_train.losses import keepable
 from at_train.memory_formula import MapShape, compared_bytes, encoder_bytes, map_shapes
 from at_train.scores import device_named
 
@@ -54,7 +55,7 @@ def cost(
     shapes = map_shapes(work.outline(), work.frames, work.bins)
     for layer in layers or ():
         config.check_known("layer", layer, shapes)
-    chosen = cases(list(layers or shapes), keepable=keepable(work))
+    chosen = cases(list(layers or shapes), keepable=keepable(settings.aggregation, settings.variant))
     taken = seconds(work, chosen, steps, say)
     peaks = [peak_alone(work, case, say) for case in chosen]
     predicted = [_predicted(work, case, shapes) for case in chosen]

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from at_data.errors import ConfigError
 from at_train import arithmetic, checkpoints, loop, networks
 from at_train.adversaries import Adversary
 from at_train.batches import Batch
@@ -71,18 +70,6 @@ class Work:
         values = torch.randn(size, 1, self.frames, self.bins, device=self.device)
         codes = torch.arange(size, device=self.device) % self.classes
         return Batch(values, codes, {NUISANCE: codes}, [str(item) for item in range(size)])
-
-
-def keepable(work: Work) -> bool:
-    """Whether what the frozen network is compared by can be kept."""
-    frozen = work.outline()
-    layer = next(iter(frozen.layers.values()))
-    penalty = _anti_transfer(work.settings, frozen, [layer])
-    try:
-        penalty.refuse_keeping()
-    except ConfigError:
-        return False
-    return True
 
 
 def penalty_of(work: Work, case: Case, network: Network, frozen: Network, batch: Batch) -> Penalty | None:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from at_data.errors import CheckpointError
-from at_train import config, results, run_folder
+from at_train import config, results, run_folder, strategies
 from at_train.run import fit
 from at_train.study import datasets, locks
 from at_train.study.plans import Plan, Run
@@ -104,7 +104,7 @@ def _train(order: Order, pipe: Connection) -> str:
         _clear(record, folder)
         others = tuple(str(plan.folder(plan.runs[other])) for other in run.others)
         settings = run.settings.model_copy(update={"orthogonal": others})
-        keep = order.cache_orthogonal and settings.strategy in {"anti", "dual"}
+        keep = order.cache_orthogonal and strategies.keeps(settings)
         facts = fit(run.dataset, folder, settings, order.device, timer, cache_orthogonal=keep)
         assert facts["digest"] == run.digest, "the plan names runs otherwise than training does"
     except Exception as error:  # noqa: BLE001 - whatever ends a run must not end the study

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from at_data.errors import ConfigError
 
@@ -21,6 +22,7 @@ Aggregation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Alone = Callable[[Tensor], Tensor]
 
 COMPRESSION = 0.001  # exponent of the compressed product, paper 5.5
+WHOLE = 4  # channels of a Gram matrix are filled up to a multiple: else a CPU may round by an item's place in its batch
 FLOOR = 1e-10  # added before it, as the authors' code does: a dead channel must not make the product 0
 
 BATCH, CHANNELS, HEIGHT, WIDTH = range(4)
@@ -82,9 +84,13 @@ AGGREGATIONS: dict[str, Aggregation] = {
 def _gram(maps: Tensor) -> Tensor:
     with torch.autocast(maps.device.type, enabled=False):
         channels = _full(maps).flatten(2)
+        count, missing = channels.shape[1], -channels.shape[1] % WHOLE
+        if missing:
+            channels = functional.pad(channels, (0, 0, 0, missing))
         nothing = channels.new_zeros(1, 1, 1)  # the division comes with the product: one pass over channels^2 less
         scale = 1 / channels.shape[2]
-        return torch.baddbmm(nothing, channels, channels.mT, beta=0, alpha=scale).flatten(1)
+        product = torch.baddbmm(nothing, channels, channels.mT, beta=0, alpha=scale)
+        return product[:, :count, :count].flatten(1)
 
 
 def _mean(maps: Tensor) -> Tensor:

@@ -53,8 +53,19 @@ def begun(words, speaker, tmp_path):
             "width": 1 / 8,
             "layers": ["conv3", "conv11"],
         },  # the last item rounds otherwise: it is alone
+        {"width": 0.07, "layers": ["conv3", "conv4"]},  # nine channels
     ],
-    ids=["gram", "mean", "as_released", "own scaling", "bfloat16", "one size of batch", "no whole batch", "one left"],
+    ids=[
+        "gram",
+        "mean",
+        "as_released",
+        "own scaling",
+        "bfloat16",
+        "one size of batch",
+        "no whole batch",
+        "one left",
+        "odd width",
+    ],
 )
 def test_no_byte_of_a_run_differs(words, tmp_path, given):
     other = toy.dataset(tmp_path / "speakers", target="speaker", scaling=(0.5, 2.0))

@@ -47,7 +47,9 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
         raise ConfigError(
             data.folder, f"no {split} items with a known {ours.target}", f"one of: {full}", "choose another split"
         )
-    network = checkpoints.network(path, checkpoint).to(device_named(device))
+    network = checkpoints.network(path, checkpoint)
+    # as training lays it out: in another layout arithmetic rounds otherwise, which bfloat16 makes much of
+    network.to(device_named(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     with results.writing(run, "mend that and score the run again"):
         return write(run, facts, network, data, split)
 

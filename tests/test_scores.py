@@ -55,6 +55,13 @@ def test_scoring_again_gives_the_scores_of_the_run(plain):
     assert score(plain, device="cpu") == before
 
 
+def test_scoring_again_in_bfloat16_gives_the_scores_of_the_run(words, tmp_path):
+    settings = toy.settings(precision="bfloat16", width=1 / 8, learning_rate=3e-3, selection="last")
+    fit(words, tmp_path / "r", settings, "cpu")
+    before = json.loads((tmp_path / "r" / "scores" / "train.json").read_text())
+    assert score(tmp_path / "r", split="train", device="cpu") == before
+
+
 def test_another_dataset_is_scored_in_the_scale_the_network_knows(plain, tmp_path):
     other = toy.dataset(tmp_path / "other", scaling=(3.0, 0.5), words=toy.WORDS[::-1], digest="f" * 64)
     shutil.copytree(plain, tmp_path / "r")  # other tests look at what `plain` holds

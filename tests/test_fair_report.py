@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from made_runs import ANTI, INIT, write_run
+from made_studies import EMOTION, SESSION, WORD, choices_of, data, emotion_of, entry, trained
 from scipy import stats
-from test_paper_report import EMOTION, SESSION, WORD, choices_of, data, emotion_of, entry, trained
-from test_report import ANTI, INIT, write_run
 
 from at_train.report import choice, estimates, gather, groups, paper_tables, report, sweeps, tables
 
@@ -26,9 +26,6 @@ def without_validation(folder):
 def families_of(folders):
     material = gather(folders)
     return paper_tables.families(paper_tables.target_sections(groups.sections(material.runs, material.others)))
-
-
-# --- settings
 
 
 def test_which_settings_are_usual_does_not_depend_on_the_order_of_runs(tmp_path):
@@ -88,9 +85,6 @@ def test_sweeps_and_table_6_keep_apart_what_differs_in_more_than_they_show(tmp_p
     assert sorted("as_released" in table.title for table in shown) == [False, True]
 
 
-# --- choice of layer
-
-
 def layered(root, other, layers, seeds, **accuracies):
     for seed in seeds:
         how = ANTI | {"layers": [layers]}
@@ -131,9 +125,6 @@ def test_without_validation_no_layer_is_chosen_of_several(tmp_path):
     assert ",0.7," in line
     alone = choices_of(tmp_path)["none"]
     assert alone.chosen is not None
-
-
-# --- orthogonal networks
 
 
 def test_orthogonal_networks_trained_in_other_ways_are_rows_of_their_own_with_all_their_seeds(tmp_path):
@@ -197,9 +188,6 @@ def test_what_starts_from_an_anti_trained_network_is_not_called_after_what_that_
         write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=entry(start), **INIT)
     titles = [line.row.title for line in choice.lines(emotion_of(tmp_path)) if line.row.strategy == "init"]
     assert titles == ["init: session (iemocap)", "init: target emotion (iemocap)"]
-
-
-# --- intervals
 
 
 def test_seeds_on_the_same_data_are_one_number_of_several_data():

@@ -2,103 +2,25 @@
 
 import base64
 import csv
-import hashlib
 import html
 import io
 import json
 import re
-import struct
-import zlib
 from contextlib import nullcontext
-from html.parser import HTMLParser
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from made_runs import ANTI, INIT, ITEMS, SPEAKER_NETWORK, SPEAKERS, WORDS, write_run
+from pages import Page, png_size
 from scipy import stats
 
 from at_data.errors import CheckpointError, ConfigError
-from at_train import results, run_folder
+from at_train import run_folder
 from at_train.report import comparison_text, estimates, figures, formats, groups, report, tables
-from at_train.results import Result, load_run
+from at_train.results import load_run
 
 EXACT = 1e-12
-WORDS = ("down", "left", "<up>")  # a class name that HTML must escape
-SPEAKERS = ("s1", "s2", "s10")
-ITEMS = 30  # of each speaker
-SPEAKER_NETWORK = {"name": "speaker", "digest": "5" * 64, "target": "speaker"}
-PLAIN = {
-    "target": "word",
-    "network": "vgg16",
-    "width": 0.25,
-    "strategy": "none",
-    "layers": [],
-    "beta": 1.0,
-    "aggregation": "gram",
-    "similarity": "squared_cosine",
-    "variant": "paper",
-    "epochs": 50,
-    "batch_size": 13,
-    "learning_rate": 5e-4,
-    "patience": 5,
-    "selection": "best",
-    "seed": 0,
-}
-INIT = {"strategy": "init"}
-ANTI = {"strategy": "anti", "layers": ["conv5"], "beta": 1.0}
-
-
-def write_run(root, seed=0, *, state="finished", dataset=None, orthogonal=None, words=WORDS, seen=None, **changes):
-    """Folder of a run with made-up results that depend on its settings alone; scores agree with their confusion."""
-    settings = PLAIN | changes | {"seed": seed}
-    data = {"name": "digits", "digest": "d" * 64, "target": "word"} | (dataset or {})
-    data |= {"classes": list(words), "counts": {"train": 300, "valid": 60, "test": 90}, "nuisances": ["speaker"]}
-    data.setdefault("content", data["digest"])
-    others = orthogonal or (
-        [] if settings["strategy"] in {"none", "dann"} else [SPEAKER_NETWORK | ({"seen": seen} if seen else {})]
-    )
-    digest = hashlib.sha256(json.dumps([settings, data, others]).encode()).hexdigest()
-    folder = root / f"{settings['strategy']}-{seed}-{digest[:8]}"
-    folder.mkdir(parents=True)
-    dice = np.random.default_rng(int(digest[:8], 16))
-    epochs = 6 + seed % 3
-    facts = {"digest": digest, "name": folder.name, "settings": settings, "dataset": data, "orthogonal": others}
-    ended = {"state": state, "best_epoch": epochs - 2, "epochs_run": epochs, "stopped": "patience"}
-    results.write_run(folder, facts | ended)
-    for epoch in range(1, epochs + 1):
-        for split in ("train", "valid"):
-            at_loss = 0.6 / epoch if settings["strategy"] in {"anti", "dual", "dann"} else 0.0
-            values = {"task_loss": 2 / epoch + dice.uniform(0, 0.2), "at_loss": at_loss, "accuracy": dice.uniform()}
-            results.append(folder, Result(digest, epoch, split, values))
-    for split in ("train", "valid", "test"):
-        rates = dice.uniform(0.6, 0.95, len(SPEAKERS))
-        results.write_scores(folder, split, scores(digest, data, split, rates), [])
-    return folder
-
-
-def scores(digest, data, split, rates):
-    right = [int(rate * ITEMS) for rate in rates]
-    speakers = {name: {"items": ITEMS, "accuracy": hits / ITEMS} for name, hits in zip(SPEAKERS, right, strict=True)}
-    worst = min(speakers, key=lambda name: speakers[name]["accuracy"])
-    classes = data["classes"]
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    for place, hits in enumerate(right):
-        confusion[place, place] = hits
-        confusion[place, (place + 1) % len(classes)] += ITEMS - hits
-    accuracy = sum(right) / (ITEMS * len(SPEAKERS))
-    return {
-        "run": digest,
-        "dataset": {name: data[name] for name in ("name", "digest", "content")},
-        "split": split,
-        "items": ITEMS * len(SPEAKERS),
-        "accuracy": accuracy,
-        "macro_f1": accuracy * 0.99,
-        "task_loss": 0.5,
-        "classes": classes,
-        "confusion": confusion.tolist(),
-        "groups": {"speaker": speakers},
-        "worst_group": {"speaker": {"value": worst, "accuracy": speakers[worst]["accuracy"]}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -129,50 +51,6 @@ def labels_of(folders):
 
 def accuracy_of(folder, split="test"):
     return json.loads((folder / "scores" / f"{split}.json").read_text())["accuracy"]
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, cells, and open tags of a page."""
-
-    VOID = ("meta", "img", "link", "br")
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.cells, self.open = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag in {"td", "th"}:
-            self.cells.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in {"td", "th"}:
-            self.cells[-1] += data
-
-
-def png_size(content):
-    """Width and height; every chunk's checksum holds and the pixels unpack."""
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    place, pixels = 8, b""
-    while place < len(content):
-        (length,) = struct.unpack(">I", content[place : place + 4])
-        body = content[place + 4 : place + 8 + length]
-        assert zlib.crc32(body) == struct.unpack(">I", content[place + 8 + length : place + 12 + length])[0]
-        pixels += body[4:] if body[:4] == b"IDAT" else b""
-        place += 12 + length
-    width, height = struct.unpack(">II", content[16:24])
-    assert len(zlib.decompress(pixels)) == height * (1 + 4 * width)
-    return width, height
-
-
-# --- numbers
 
 
 def test_means_and_intervals_over_seeds_agree_with_scipy(folders):
@@ -265,9 +143,6 @@ def test_confusion_sums_over_seeds_by_class_name(tmp_path):
     np.testing.assert_array_equal(total, first + second[::-1, ::-1])
 
 
-# --- which runs stand together
-
-
 def test_labels_say_what_differs_in_words_and_in_natural_order(tmp_path):
     runs = [
         write_run(tmp_path, 0, **how)
@@ -341,9 +216,6 @@ def test_datasets_and_targets_make_sections_of_their_own(tmp_path):
     rows = [row for section in found for row in tables.comparison(section)]
     cells = csv.DictReader(io.StringIO(tables.comparison_csv(rows)))
     assert [(row["dataset"], row["target"]) for row in cells] == [(one.dataset, one.target) for one in found]
-
-
-# --- the page
 
 
 def test_the_page_holds_every_number_of_the_tables(folders, written):
@@ -468,9 +340,6 @@ def test_terminal_text_has_a_line_for_each_setting(folders):
     assert len({len(line) for line in lines[1:]}) == 1
 
 
-# --- the folder
-
-
 def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(folders, tmp_path):
     out = tmp_path / "report"
     report(folders, out)
@@ -515,9 +384,6 @@ def test_a_folder_that_is_no_run_and_no_runs_at_all_are_errors(tmp_path):
     with pytest.raises(ConfigError, match="no run folders"):
         report([], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-# --- pictures
 
 
 def test_curves_draw_the_anti_transfer_loss_only_where_there_is_one(folders):

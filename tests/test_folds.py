@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from conftest import write_digits
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
@@ -67,6 +68,7 @@ def test_all_folds_together_test_on_everything_once_and_keep_speakers_whole(
     assert len(tested) == len(recordings) or method == "stable"
 
 
+@hypothesis_settings(max_examples=20)  # each deals twice for every fold
 @given(recordings=tables(), k=st.integers(3, 6), seed=st.integers(0, 999))
 def test_the_next_fold_validates_and_the_folds_do_not_depend_on_which_one_tests(
     recordings: list[Recording], k: int, seed: int
@@ -95,6 +97,7 @@ def test_folds_are_as_even_as_those_of_another_library(recordings: list[Recordin
     assert max(ours) - min(ours) <= max(theirs) - min(theirs) + max(Counter(names).values())
 
 
+@hypothesis_settings(max_examples=20)  # each deals once for every group
 @given(recordings=tables(), seed=st.integers(0, 99))
 def test_leaving_one_group_out_is_what_another_library_does(recordings: list[Recording], seed: int) -> None:
     names = [r.attributes["speaker"] for r in recordings]

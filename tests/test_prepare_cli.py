@@ -246,11 +246,17 @@ def test_every_command_and_option_is_explained() -> None:
             assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), (name, parameter.name)
 
 
+@pytest.fixture(scope="module")
+def many_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_digits(tmp_path_factory.mktemp("made") / "speech_commands", speakers=20, takes=10).parent
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["plan", "read", "scale"])
-def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(tmp_path: Path, moment: str) -> None:
-    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=20, takes=10).parent
-    command = [sys.executable, "-m", "at_data", "build", "synth_word_by_speaker", "--source", str(corpus)]
+def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(
+    many_digits: Path, tmp_path: Path, moment: str
+) -> None:
+    command = [sys.executable, "-m", "at_data", "build", "synth_word_by_speaker", "--source", str(many_digits)]
     command += ["--out", str(tmp_path / "out"), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
@@ -258,7 +264,7 @@ def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(tmp_path: P
         if f" {moment}:" in line:
             break
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all
-    _, text = process.communicate(timeout=20)
+    _, text = process.communicate(timeout=60)
     assert process.returncode == 130, text
     assert "Traceback" not in text
     done = subprocess.run(command, capture_output=True, text=True, check=False)

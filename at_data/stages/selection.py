@@ -174,10 +174,9 @@ class _Sieve:
 
     def refuse_absent(self) -> None:
         """ManifestError where an attribute occurs nowhere, or a value that is wanted."""
-        for attribute, values in self.seen.items():
-            if not values:
-                raise _unknown(attribute, sorted(self.others), "keep." if attribute in self.names else "")
         for attribute, renaming in self.names.items():
+            if not self.seen[attribute]:
+                raise _unknown(attribute, sorted(self.others), "keep.")
             absent = [value for value in renaming if value not in self.seen[attribute]]
             if absent:
                 raise ManifestError(
@@ -186,6 +185,9 @@ class _Sieve:
                     f"values that occur in the corpus: {', '.join(sorted(self.seen[attribute])[:40])}",
                     "check the spelling, or whether the whole corpus was unpacked",
                 )
+        for attribute in self.needed:
+            if not self.seen[attribute]:
+                raise _unknown(attribute, sorted(self.others))
 
 
 def labelled(recordings: Roll, needed: Sequence[str]) -> tuple[Roll, dict[str, str]]:

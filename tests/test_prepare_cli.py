@@ -242,6 +242,7 @@ def test_every_command_and_option_is_explained() -> None:
         command = cli.cli.get_command(context, name)
         assert command is not None
         assert command.get_short_help_str()
+        assert "\\" not in command.get_help(click.Context(command)), name
         for parameter in command.params:
             assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), (name, parameter.name)
 

@@ -56,18 +56,14 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
     click.echo(json.dumps(facts, indent=1) if flags["as_json"] else planning.text(made, found))
 
 
-@click.command()
+@click.command(epilog="Example: at-prepare build gsc_words_clean --source speech_commands --out datasets")
 @click.argument("manifest")
 @SOURCE
 @OUT
 @NOISE
 @how
 def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **flags: Any) -> None:
-    r"""Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped.
-
-    \b
-    Example: at-prepare build gsc_words_clean --source speech_commands --out datasets
-    """
+    """Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped."""
     forks.start()  # workers import what they need while this process does
     from at_data import manifest as manifests  # noqa: PLC0415
 

@@ -8,16 +8,12 @@ from at_data.cli.options import FOLDER
 from at_data.errors import ManifestError
 
 
-@click.command()
+@click.command(epilog="Example: at-prepare folds emotion_fold1of5.yaml --out manifests")
 @click.argument("manifest")
 @click.option("--out", required=True, type=FOLDER, help="Folder that receives the manifests.")
 @click.option("--source", type=FOLDER, help="Folder of the corpus, whose groups are counted for fold: i/groups.")
 def folds(manifest: str, out: Path, source: Path | None) -> None:
-    r"""Write a manifest for every fold of MANIFEST, whose split, or whose subset's, has a fold.
-
-    \b
-    Example: at-prepare folds emotion_fold1of5.yaml --out manifests
-    """
+    """Write a manifest for every fold of MANIFEST, whose split, or whose subset's, has a fold."""
     from at_data import folds as every  # noqa: PLC0415
     from at_data import manifest as manifests  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 SEED   ?= 1
-COUNT  ?= 21000
+COUNT  ?=
 SOURCES ?= ../shared/data
 OUT    ?= datasets
 STAMP  := $(VENV)/.installed
@@ -56,8 +56,8 @@ types: $(STAMP) ## Check types
 bench: $(STAMP) ## Measure speed and memory against floors taken in the same run
 	@for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
-fuzz: $(STAMP) ## Give every reader COUNT damaged and hostile inputs made of SEED
-	cd tests && '$(abspath $(BIN))'/python -m fuzz --seed $(SEED) --count $(COUNT)
+fuzz: $(STAMP) ## Give every reader damaged and hostile inputs made of SEED: as many as in the test suite, or COUNT
+	cd tests && '$(abspath $(BIN))'/python -m fuzz --seed $(SEED) $(COUNT:%=--count %)
 
 datasets: $(STAMP) ## Build every shipped manifest whose corpus is under SOURCES into OUT
 	$(BIN)/at-prepare datasets --sources '$(SOURCES)' --out '$(OUT)'

@@ -1,5 +1,9 @@
 """Twenty thousand inputs that strangers could have made; `make fuzz` makes more of them."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from fuzz import kinds, runner
@@ -22,6 +26,14 @@ def test_every_input_is_taken_or_refused_in_words(name, tmp_path):
 
 def test_the_suite_tries_twenty_thousand_inputs():
     assert sum(kinds.campaign(name).cases for name in kinds.names()) >= 20_000
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="install make")
+@pytest.mark.parametrize(("given", "said"), [((), []), (("COUNT=7",), ["--count", "7"])])
+def test_make_fuzz_tries_as_many_as_the_suite_if_not_told_how_many(given, said):
+    command = ["make", "--dry-run", "fuzz", *given]
+    printed = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, text=True, capture_output=True).stdout
+    assert printed.splitlines()[-1].partition("-m fuzz ")[2].split() == ["--seed", "1", *said]
 
 
 def test_a_case_is_the_same_by_itself(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,13 @@ def test_every_dataset_of_the_paper_is_shipped_at_its_length_and_spectrum(name: 
     assert made.segment.length_s == length_s
     assert (made.audio.sample_rate_hz, made.stft.window) == (16000, "hamming")
     assert (made.stft.window_s, made.stft.hop_s) == (0.016, 0.008)
+
+
+def test_what_the_page_about_corpora_builds_of_parts_of_them_are_manifests() -> None:
+    page = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "results" / "corpora.py"))
+    for name, changes in page["CHANGES"].items():
+        raw = yaml.safe_load(manifest.shipped()[name].read_text())
+        assert manifest.parse(page["with_changes"](raw, changes), name).name == name
 
 
 EMOTIONAL = ("crema_d", "emodb", "emovo", "ravdess", "savee", "tess")

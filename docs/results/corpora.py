@@ -41,15 +41,17 @@ LONGEST = 90  # characters of a reason in the table
 CHANGES: dict[str, dict[str, Any]] = {
     "librispeech_words": {
         "keep": {"word": {"most_frequent": 20, "shortest_s": 0.1, "longest_s": 4.0}},
-        "split": {"by": "random", "train": 0.7, "valid": 0.2, "test": 0.1},
+        "split": {"by": "random", "method": "balanced", "train": 0.7, "valid": 0.2, "test": 0.1},
+        "shared": ["chapter", "speaker"],
     },
     "nsynth_family": {
         "keep": {"family": ["bass", "brass", "guitar", "organ", "reed"]},
-        "split": {"by": "random", "train": 0.4, "valid": 0.3, "test": 0.3},
+        "split": {"by": "random", "method": "balanced", "train": 0.4, "valid": 0.3, "test": 0.3},
         "balance": "none",
     },
     "esc10_class": {
-        "split": {"by": "random", "train": 0.5, "valid": 0.0, "test": 0.5},
+        "split": {"by": "random", "method": "balanced", "train": 0.5, "valid": 0.0, "test": 0.5},
+        "shared": ["fold", "source"],
         "nuisances": [],
     },
 }

@@ -1,4 +1,5 @@
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,15 @@ def test_what_the_page_about_corpora_builds_of_parts_of_them_are_manifests() -> 
     for name, changes in page["CHANGES"].items():
         raw = yaml.safe_load(manifest.shipped()[name].read_text())
         assert manifest.parse(page["with_changes"](raw, changes), name).name == name
+
+
+FIDELITY = (Path(__file__).parents[1] / "docs" / "fidelity.md").read_text()
+SAID = [text for text in re.findall(r"`([a-z]+: [^`]+)`", FIDELITY) if "..." not in text]
+
+
+@pytest.mark.parametrize("text", [text for text in SAID if text.partition(":")[0] in manifest.Manifest.model_fields])
+def test_every_setting_that_the_page_about_fidelity_tells_to_write_can_be_written(text: str) -> None:
+    manifest.parse(plain() | yaml.safe_load(f"{{{text}}}"), "fidelity.md")
 
 
 EMOTIONAL = ("crema_d", "emodb", "emovo", "ravdess", "savee", "tess")

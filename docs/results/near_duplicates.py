@@ -50,7 +50,7 @@ Written by
     python docs/results/near_duplicates.py --data ../shared/data
 
 A recording has a fingerprint (`at_data/stages/fingerprints.py`): one word of 32 bits every 16 ms, after Haitsma and
-Kalker (ISMIR 2002). Two fingerprints are laid over each other where they agree best (`at_data/stages/duplicates.py`).
+Kalker (ISMIR 2002). Two fingerprints are laid over each other where they agree best (`at_data/stages/duplicates/`).
 Their distance is the number of bits set in one alone, divided by the bits set in both together: 0 for equal
 fingerprints, about 0.5 for words set at random. A pair no further apart than **{threshold}** is a near-duplicate.
 

@@ -172,6 +172,15 @@ def test_datasets_of_a_corpus_and_target_are_columns_of_one_table(tmp_path):
     }
 
 
+@pytest.mark.parametrize("known", ["iemocap_emotion_random", "iemocap_emotion_by_session"])
+def test_folds_beside_a_dataset_of_the_paper_leave_it_its_table(tmp_path, known):
+    for name in (known, *(f"iemocap_emotion_by_session_fold{fold}of5" for fold in (1, 2))):
+        write_run(tmp_path / "runs", 0, dataset=data(name, "emotion", "iemocap"))
+    published, folds = paper_tables.families(sections_of(tmp_path))
+    assert (published.title, list(published.columns)) == ("Table 4, iemocap_emotion", [known])
+    assert (folds.title, list(folds.columns)) == ("iemocap_emotion", ["iemocap_emotion_by_session_5folds"])
+
+
 def test_table_6_has_a_row_for_each_aggregation(tmp_path):
     other = trained(tmp_path, WORD)
     for similarity in ("squared_cosine", "sigmoid_mse"):

@@ -25,7 +25,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Family:
-    """Sections that are columns of one table: datasets of one corpus that learn one target."""
+    """Sections that are columns of one table: datasets of one corpus that learn one target, the paper's apart."""
 
     name: str
     published: paper.Table | None
@@ -50,11 +50,12 @@ class Family:
 
 def families(sections: Iterable[Section]) -> list[Family]:
     """Tables of target tasks; networks that learnt an orthogonal task stand in `pretraining`."""
-    found: dict[tuple[str, str], list[Section]] = {}
+    found: dict[tuple[str, str, bool], list[Section]] = {}
     for section in sections:
-        found.setdefault((family(section.dataset, section.target), section.target), []).append(section)
+        in_paper = paper.table_of(section.dataset, section.target) is not None
+        found.setdefault((family(section.dataset, section.target), section.target, in_paper), []).append(section)
     made: list[Family] = []
-    for (name, target), some in found.items():
+    for (name, target, _), some in found.items():
         table = paper.table_of(some[0].dataset, target)
         order = list(table.columns) if table else []
         some.sort(key=lambda one: (order.index(paper.plain(one.dataset)) if order else 0, natural(one.dataset)))

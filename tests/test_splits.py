@@ -1,13 +1,16 @@
+import time
 from collections import Counter, defaultdict
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.stages.splits import Fractions, Published, Split, assign, group_names, kept_whole
+from at_data.stages.splits import Fractions, Published, Split, assign, dealing, group_names, kept_whole
+from at_data.stages.splits.groups import Held
 
 
 def crossed(speakers: int, words: int, takes: int = 1, published: str | None = None) -> list[Recording]:
@@ -73,6 +76,19 @@ def test_recordings_change_places_one_for_one_and_the_same_every_time() -> None:
     assert len(taken) > 5  # not the first takes of every word
     with pytest.raises(ManifestError, match="test lacks"):
         assign(crossed(1, 60, 9), fractions("random", 0.7, 0.2, 0.1), 3, "word")
+
+
+@pytest.mark.parametrize("takes", [[3] * 20_000, [4] * 1000 + [96_000]], ids=["many rare", "rare beside one of many"])
+def test_changing_places_takes_little_beside_dealing(takes: list[int]) -> None:
+    count = sum(takes)
+    held = Held(np.arange(count), np.repeat(np.arange(len(takes)), takes), len(takes))
+    taken_s = {}
+    for exchange in (False, True):
+        begun = time.process_time()
+        shares = np.array([0.8, 0.1, 0.1])
+        dealing.deal(np.ones(count, int), held, shares, 1, "split", first_matters=True, exchange=exchange)
+        taken_s[exchange] = time.process_time() - begun
+    assert taken_s[True] < 3 * taken_s[False]
 
 
 @given(

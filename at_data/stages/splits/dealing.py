@@ -62,13 +62,17 @@ def _exchanged(
     classes[held.groups] = held.classes
     counts = np.zeros((parts[-1] + 1, held.class_count), np.int64)
     np.add.at(counts, (chosen, classes), 1)
+    of_class = np.split(order[np.argsort(classes[order], kind="stable")], np.cumsum(held.holders())[:-1])
     for part in parts.tolist():
         for lacking in np.flatnonzero(counts[part] == 0).tolist():
-            giver, spare = int(counts[:, lacking].argmax()), int(counts[part].argmax())
-            if min(counts[giver, lacking], counts[part, spare]) < 2:  # noqa: PLR2004 - none would be left
+            giver = int(counts[:, lacking].argmax())
+            if counts[giver, lacking] < 2:  # noqa: PLR2004 - none would be left
                 continue
+            spare = int(counts[part].argmax())
+            if counts[part, spare] < 2:  # noqa: PLR2004 - nor here, whatever else the part lacks
+                break
             for old, new, name in ((giver, part, lacking), (part, giver, spare)):
-                chosen[order[np.argmax((chosen[order] == old) & (classes[order] == name))]] = new
+                chosen[of_class[name][np.argmax(chosen[of_class[name]] == old)]] = new
                 counts[old, name] -= 1
                 counts[new, name] += 1
     return chosen

@@ -64,6 +64,14 @@ def test_a_value_cannot_be_merged_into_two() -> None:
         keep(made(a=1), {"word": {"x": ("a",), "y": ("a",)}})
 
 
+@pytest.mark.parametrize("there", ["n\u00e9", "ne\u0301"])
+@pytest.mark.parametrize("asked", ["n\u00e9", "ne\u0301"])
+def test_a_value_typed_on_another_system_is_the_one_that_is_wanted(there: str, asked: str) -> None:
+    recordings = made(**{there: 2, "yes": 1})
+    assert words(keep(recordings, {"word": (asked,)}).recordings) == {"n\u00e9": 2}
+    assert words(keep(recordings, {"word": {asked: (asked, "yes")}}).recordings) == {"n\u00e9": 3}
+
+
 def stretches(**lengths_s: list[float]) -> list[Recording]:
     return [
         Recording(f"{word}{number}", "made", "x", {"word": word}, 0.0, length_s)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
@@ -117,8 +118,9 @@ class Kept:
 def keep(recordings: Iterable[Recording], wanted: Mapping[str, Wish], needed: Collection[str] = ()) -> Kept:
     """Recordings whose attributes all have a wanted value, in the order given; merged values are renamed.
 
-    A recording with an unwanted value is not asked for. One that lacks an attribute that `wanted` or `needed` names,
-    and has no unwanted value, is unlabelled: nobody can say whether it belongs.
+    A value is a wanted one where both are the same in Unicode's form NFC, and is kept in that form. A recording with an
+    unwanted value is not asked for. One that lacks an attribute that `wanted` or `needed` names, and has no unwanted
+    value, is unlabelled: nobody can say whether it belongs.
 
     Raises
     ------
@@ -177,7 +179,8 @@ class _Sieve:
         for attribute, renaming in self.names.items():
             if not self.seen[attribute]:
                 raise _unknown(attribute, sorted(self.others), "keep.")
-            absent = [value for value in renaming if value not in self.seen[attribute]]
+            there = {normalize("NFC", value) for value in self.seen[attribute]}
+            absent = [value for value in renaming if value not in there]
             if absent:
                 raise ManifestError(
                     f"keep.{attribute}",
@@ -226,17 +229,16 @@ def _refuse_two_counts(wanted: Mapping[str, Wish]) -> None:
         )
 
 
-Renaming = dict[str, str]  # value in the corpus -> value in the dataset; empty where every value will do
+Renaming = dict[str, str]  # value in the corpus, in form NFC -> value in the dataset; empty where every value will do
 
 
 def _renaming(attribute: str, wish: Wish) -> Renaming:
     if isinstance(wish, MostFrequent):
         return {}
-    if not isinstance(wish, dict):
-        return {value: value for value in wish}
+    merged = wish if isinstance(wish, dict) else {value: (value,) for value in wish}
     renaming: Renaming = {}
-    for new, values in wish.items():
-        for value in values:
+    for new, values in ((normalize("NFC", new), values) for new, values in merged.items()):
+        for value in (normalize("NFC", value) for value in values):
             if renaming.setdefault(value, new) != new:
                 raise ManifestError(
                     f"keep.{attribute}",
@@ -262,10 +264,12 @@ def _fits(
             length_s = recording.length_s
             if length_s is not None and not wish.shortest_s <= length_s <= wish.longest_s:
                 return None, None
-        elif value not in renaming:
-            return None, None
-        elif renaming[value] != value:
-            new[attribute] = renaming[value]
+        else:
+            kept = renaming.get(normalize("NFC", value))
+            if kept is None:
+                return None, None
+            if kept != value:
+                new[attribute] = kept
     return new, lacking
 
 

@@ -9,6 +9,8 @@ COUNT  ?=
 SOURCES ?= ../shared/data
 OUT    ?= datasets
 STAMP  := $(VENV)/.installed
+# where it stands after a `=` some shells leave a tilde as it is, and quotes keep it from those that recipes run in
+override DEMO := $(patsubst ~/%,$(HOME)/%,$(DEMO))
 # a sixteenth of the paper's VGG16, so that a laptop trains it in a minute
 DEMO_FIT := --width 0.0625 --epochs 25
 

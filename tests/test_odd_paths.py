@@ -125,3 +125,13 @@ def test_make_takes_folders_with_spaces_in_their_names() -> None:
     assert datasets[1:] == ["datasets", "--sources", "my corpora", "--out", "my datasets"]
     begun = [word for line in lines if line[:1] != ["echo"] for word in line if word.startswith("my")]
     assert {word.partition("/")[0] for word in begun} == set(folders.values())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="install make")
+def test_make_takes_a_tilde_that_the_shell_leaves_for_the_home(tmp_path: Path) -> None:
+    command = ["make", "--dry-run", "clean", "demo", "DEMO=~/my demo"]
+    known = os.environ | {"HOME": str(tmp_path)}
+    where = Path(__file__).parents[1]
+    printed = subprocess.run(command, cwd=where, check=True, text=True, capture_output=True, env=known).stdout
+    assert "~" not in printed
+    assert f"rm -rf '{tmp_path}/my demo'" in printed

@@ -3,7 +3,8 @@
 import csv
 import os
 import shutil
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ import soundfile
 import xxhash
 from conftest import NOISE, write_noises
 from finished import rows, tree
+from hypothesis import given
+from hypothesis import strategies as st
 
 from at_data import manifest
 from at_data.build import build, plan, publish
+from at_data.build.sources import ABSENT, Content, Files
 from at_data.errors import CorpusError, ShardError
+from at_data.recordings import Recording
+from at_data.rolls import Roll
 from at_data.verify import verify
 
 
@@ -263,3 +269,32 @@ def test_what_is_held_out_and_cannot_be_compared_is_told(
     assert built.header.left_out == {"held out": 1}
     assert "held out" not in built.header.recordings
     assert verify(built.folder) == []
+
+
+def told(held: Sequence[Content]) -> Files:
+    """Files of these contents, in order of path."""
+    names = [f"{number:06d}.wav" for number in range(len(held))]
+    roll = Roll.of(Recording(name, "made", name) for name in names)
+    files = Files(roll.columns.paths)
+    files.add({("corpus", name): content for name, content in zip(names, held, strict=True)}, roll)
+    files.merge()
+    return files
+
+
+@given(st.lists(st.integers(-1, 5), min_size=1, max_size=30))
+def test_copies_of_a_file_are_told_by_the_first_of_them(kinds: list[int]) -> None:
+    hashes = [xxhash.xxh3_128_hexdigest(bytes([kind // 2])) if kind >= 0 else "" for kind in kinds]
+    files = told([Content(1 if kind >= 0 else ABSENT, text) for kind, text in zip(kinds, hashes, strict=True)])
+    expected = [hashes.index(text) if text else place for place, text in enumerate(hashes)]
+    assert files.copies().tolist() == expected
+
+
+def test_looking_for_copies_takes_little_of_each_file() -> None:
+    count = 20_000
+    files = told([Content(1, xxhash.xxh3_128_hexdigest(number.to_bytes(4))) for number in range(count)])
+    files.copies()  # what is made once and kept
+    tracemalloc.start()
+    files.copies()
+    taken_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken_bytes < 60 * count

@@ -115,10 +115,17 @@ class Files:
     def copies(self) -> Int32[np.ndarray, "listing"]:
         """By rank of a path the rank of the first path that has the same content: a file is told from no copy of it."""
         first = scratch.filled(np.arange(len(self._paths), dtype=np.int32), np.int32)
-        there = self._entries[self._entries["size_bytes"] != ABSENT]
-        _, place, of = np.unique(there["xxh3_128"], axis=0, return_index=True, return_inverse=True)
-        ranks = self._paths.ranks[there["path"]]
-        first[ranks] = ranks[place[of.reshape(-1)]]
+        there = np.flatnonzero(self._entries["size_bytes"] != ABSENT)
+        halves = self._entries["xxh3_128"][there].view(np.uint64)
+        order = np.lexsort(halves.T)  # of equal ones in order of path
+        same = np.ones(max(0, order.size - 1), bool)
+        for half in halves.T:
+            same &= half[order[1:]] == half[order[:-1]]
+        copies = np.flatnonzero(same) + 1
+        before = copies - 1
+        before[1:][copies[1:] == copies[:-1] + 1] = 0  # which is a copy itself
+        ranks = self._paths.ranks[self._entries["path"][there]]
+        first[ranks[order[copies]]] = ranks[order[np.maximum.accumulate(before)]]
         return first
 
     def noise(self) -> Iterator[tuple[Key, Content]]:

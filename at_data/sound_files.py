@@ -125,7 +125,11 @@ def _though(path: Path) -> str:
     others = (normalize("NFC", text), normalize("NFD", text), str(path.with_suffix(path.suffix.swapcase())))
     # of Path.exists a name that grew too long would be an error
     there = next((other for other in others if other != text and os.path.exists(other)), None)  # noqa: PTH110
-    return f", though {Path(there).name!a} is there" if there else ""
+    if there is None:
+        return ""
+    parts = Path(there).parts
+    unlike = next(place for place, part in enumerate(parts) if part != path.parts[place])  # a folder, or the file
+    return f", though {'/'.join(parts[unlike:])!a} is there"
 
 
 def _refuse_what_is_no_file(file: int, where: str) -> None:

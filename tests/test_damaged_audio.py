@@ -29,9 +29,11 @@ def test_a_missing_file_is_refused(tmp_path):
         ("a.wav", "a.WAV", "a.WAV"),
         ("\u00e9.wav", "e\u0301.wav", r"e\u0301.wav"),
         ("e\u0301.wav", "\u00e9.wav", r"\xe9.wav"),
+        ("Zo\u00eb/a.wav", "Zoe\u0308/a.wav", r"Zoe\u0308/a.wav"),
     ],
 )
 def test_a_missing_file_is_told_with_the_one_that_is_called_alike(tmp_path, asked, there, shown):
+    (tmp_path / there).parent.mkdir(exist_ok=True)
     write(tmp_path, there, noise(), format="WAV")
     with pytest.raises(AudioError, match=re.escape(f"no such file, though '{shown}' is there")):
         load(tmp_path, whole(asked), settings())

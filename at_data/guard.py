@@ -90,7 +90,7 @@ class _Child:
         theirs: Connection
         self.ours, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, function, limits), daemon=True)
-        with theirs, forks.without_main():
+        with theirs, forks.without_main(), forks.uninterrupted():
             self.process.start()
 
     def ask(self, argument: Any) -> Any:

@@ -233,27 +233,30 @@ real.SoundFile = SoundFile
 INTERRUPTED = """
 import signal
 from multiprocessing import reduction
+from at_data import guard
 from at_data.build.pool import Pool
 
 send = reduction.sendfds
 def interrupted(*told):
     signal.raise_signal(signal.SIGINT)
     send(*told)
+def ask():
+    {ask}
 
-with Pool(1) as pool:
-    list(pool.run(abs, [-1]))
-with Pool(1) as pool:
-    reduction.sendfds = interrupted
-    try:
-        list(pool.run(abs, [-1]))
-    except KeyboardInterrupt:
-        print("interrupted")
+ask()
+reduction.sendfds = interrupted
+try:
+    ask()
+except KeyboardInterrupt:
+    print("interrupted")
 """
 
 
-def test_ctrl_c_while_a_worker_is_asked_for_is_told_once():
+@pytest.mark.parametrize("ask", ["with Pool(1) as pool: list(pool.run(abs, [-1]))", "guard.call(abs, -1)"])
+def test_ctrl_c_while_a_worker_is_asked_for_is_told_once(ask):
     """The process that workers are copied from would tell of a request without an end."""
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True)
+    script = INTERRUPTED.format(ask=ask)
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 

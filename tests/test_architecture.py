@@ -241,6 +241,7 @@ TRAIN = {
     "at_train.report": {"at_train.config", "at_train.report", "at_train.results", "at_train.run_folder"},
     # datasets of shipped manifests are found by their digests
     "at_train.study": {
+        "at_data.forks",
         "at_data.manifest",
         "at_data.plain_yaml",
         "at_train.arithmetic",

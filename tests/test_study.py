@@ -61,6 +61,28 @@ outcome = study.run(made, devices=["cpu"], progress=Loud(), **eval(sys.argv[4]))
 print("complete" if outcome.complete else outcome, flush=True)
 """
 
+INTERRUPTED = """
+import signal, sys
+from multiprocessing import reduction
+from pathlib import Path
+from at_train import study
+
+send = reduction.sendfds
+def interrupted(*told):
+    signal.raise_signal(signal.SIGINT)
+    send(*told)
+def begun(*told):
+    reduction.sendfds = interrupted
+    send(*told)
+
+reduction.sendfds = begun
+made = study.plan(study.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+try:
+    study.run(made, devices=["cpu"])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -368,6 +390,13 @@ def test_data_that_were_built_anew_since_the_plan_are_not_trained_on_under_its_n
     assert "words: content " in why
     assert "give the same command again" in why
     assert trained(tmp_path / "out") == {}
+
+
+def test_ctrl_c_while_a_worker_is_asked_for_is_told_once(data, tmp_path):
+    """The process that workers are copied from would tell of a request without an end."""
+    command = [sys.executable, "-c", INTERRUPTED, str(saved(tmp_path, SMALL)), str(data), str(tmp_path / "out")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
 def test_a_study_within_a_dataset_is_refused_and_nothing_written(data, tmp_path):

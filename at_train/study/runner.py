@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from at_data import forks
 from at_data.errors import ConfigError
 from at_train import results
 from at_train.scores import device_named
@@ -151,10 +152,10 @@ class _Runner:
         order = Order(self.plan, run, device, card, threads, self.retry, self.cache_orthogonal)
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=work, args=(order, theirs), daemon=True)
-        process.start()
-        theirs.close()
+        with theirs, forks.uninterrupted():  # before it is among those that are ended with us
+            process.start()
+            self.working[run.name] = _Job(run, process, ours, slot)
         self.tried.add(run.name)
-        self.working[run.name] = _Job(run, process, ours, slot)
 
     def _listen(self) -> None:
         """Wait until a worker says something, or until it is time to look what others do."""

@@ -1,4 +1,4 @@
-"""How the commands end: what a user can mend in one paragraph and with exit 2, whatever goes wrong."""
+"""How the commands end: in one paragraph and with exit 2 where a user can mend what went wrong."""
 
 import errno
 import sys

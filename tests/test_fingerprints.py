@@ -278,3 +278,7 @@ def test_spoken_digits_are_found_in_their_copies_and_told_apart(real_data):
     told |= {pair.one for pair in found if pair.one == f"copy of {pair.other}"}
     assert len(told) >= 0.9 * len(files)
     assert len(found) - len(told) <= 0.05 * len(files)
+
+
+def test_the_search_takes_for_pieces_what_fingerprints_are_made_of() -> None:
+    assert laid.PIECE == PIECE  # stages do not import each other

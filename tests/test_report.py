@@ -293,9 +293,12 @@ def test_markdown_is_a_table_even_with_bars_in_names():
 
 
 def test_a_warning_stands_where_the_orthogonal_network_saw_held_out_items(tmp_path):
-    runs = [write_run(tmp_path, 0, **ANTI, seen={"valid": 0, "test": 12})]
-    said = "it, or a network that it used, was trained on 12 test items of this dataset"
-    assert said in report(runs, tmp_path / "out").read_text()
+    """Of every fold that it was used on, whichever comes last."""
+    seen = {"a" * 64: {"valid": 0, "test": 0}, "b" * 64: {"valid": 3, "test": 12}, "c" * 64: {"valid": 0, "test": 0}}
+    runs = [write_run(tmp_path, 0, **ANTI, dataset={"content": fold}, seen=counts) for fold, counts in seen.items()]
+    page = report(runs, tmp_path / "out").read_text()
+    assert "it, or a network that it used, was trained on 3 valid and 12 test items of content bbbbbbbb" in page
+    assert page.count("or a network that it used") == 1
 
 
 def test_a_page_has_a_part_for_each_section_with_pictures_of_its_own(tmp_path):

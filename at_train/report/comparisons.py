@@ -119,19 +119,26 @@ def _compared(section: Section) -> str:
     told = dict.fromkeys(filter(None, map(bias, section.runs)))
     facts += [("bias", escape(one.words)) for one in told]
     facts.append(("nuisances", escape(", ".join(section.nuisances) or "none")))
-    others = {other["digest"]: other for run in section.runs for other in run.orthogonal}
-    facts += [("orthogonal network", _other(other)) for other in others.values()]
+    others: dict[str, dict[str, Mapping[str, object]]] = {}  # by digest, then by content of the data it was used on
+    for run in section.runs:
+        for other in run.orthogonal:
+            others.setdefault(other["digest"], {})[run.dataset["content"]] = other
+    facts += [("orthogonal network", _other(entries)) for entries in others.values()]
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in facts) + "</dl>"
 
 
-def _other(other: Mapping[str, object]) -> str:
+def _other(entries: Mapping[str, Mapping[str, object]]) -> str:
+    """What is said of a network that was differed from, and of what each dataset holds out and it had heard."""
+    other = next(iter(entries.values()))
     name, target, digest = (escape(str(other[key])) for key in ("name", "target", "digest"))
-    text = f"{name}, which learnt {target}, <code>{digest[:8]}</code>"
-    seen = other.get("seen")
-    known = {name: count for name, count in seen.items() if count} if isinstance(seen, dict) else {}
-    counts = " and ".join(f"{count} {name}" for name, count in known.items())
-    warning = f"it, or a network that it used, was trained on {escape(counts)} items of this dataset"
-    return f"{text}; <strong>{warning}</strong>" if known else text
+    texts = [f"{name}, which learnt {target}, <code>{digest[:8]}</code>"]
+    for content, entry in entries.items():
+        seen = entry.get("seen")
+        known = {name: count for name, count in seen.items() if count} if isinstance(seen, dict) else {}
+        counts = escape(" and ".join(f"{count} {name}" for name, count in known.items()))
+        warning = f"it, or a network that it used, was trained on {counts} items of content {escape(content[:8])}"
+        texts += [f"<strong>{warning}</strong>"] if known else []
+    return "; ".join(texts)
 
 
 def _values(section: Section, name: str) -> str:

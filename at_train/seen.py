@@ -47,8 +47,8 @@ def forgetful(run: Path, facts: Mapping[str, Any]) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        # names may hold separators at which splitlines() breaks
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+        # names may hold separators at which splitlines() breaks, and carriage returns, which read_text() replaces
+        return [line for line in path.read_bytes().decode().split("\n") if line]
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(
             path,

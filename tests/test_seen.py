@@ -40,9 +40,10 @@ def test_an_item_counts_once_however_often_it_was_heard(tmp_path):
     assert seen(*run, "toy", ITEMS) == {"test": 1}
 
 
-def test_names_with_separators_in_them_are_one_line(tmp_path):
-    run = run_of(tmp_path, "toy", "yes/a\u2028b#0\n", "w9\n")
-    assert seen(*run, "toy", {"test": [("yes/a\u2028b#3", "w0")]}) == {"test": 1}
+@pytest.mark.parametrize("separator", ["\u2028", "\r"])
+def test_names_with_separators_in_them_are_one_line(tmp_path, separator):
+    run = run_of(tmp_path, "toy", f"yes/a{separator}b#0\n", "w9\n")
+    assert seen(*run, "toy", {"test": [(f"yes/a{separator}b#3", "w0")]}) == {"test": 1}
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -28,12 +28,13 @@ def seen(run: Path, facts: Mapping[str, Any], corpus: str, items: Mapping[str, I
 def heard(run: Path, facts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """Items, as `corpus<TAB>item id`, and waveforms that a run was trained on, or a run whose network it used.
 
-    What those runs had used themselves counts, however far back, unless the run is `forgetful`. No items of corpus
-    `table`. CheckpointError when one of the lists is gone.
+    What those runs had used themselves counts, however far back, unless the run is `forgetful`; its own lists do not,
+    where it has no epoch behind it. No items of corpus `table`. CheckpointError when one of the lists is gone.
     """
-    corpus = facts["dataset"]["corpus"]
-    items = {_line(corpus, item) for item in _lines(run / "train_ids.txt") if corpus != NAMELESS}
-    waveforms = set(_lines(run / "train_waveforms.txt"))
+    corpus, items, waveforms = facts["dataset"]["corpus"], set[str](), set[str]()
+    if facts["epochs_run"]:
+        items.update(_line(corpus, item) for item in _lines(run / "train_ids.txt") if corpus != NAMELESS)
+        waveforms.update(_lines(run / "train_waveforms.txt"))
     if facts["orthogonal"] and not forgetful(run, facts):
         items.update(_lines(run / INHERITED[0]))
         waveforms.update(_lines(run / INHERITED[1]))

@@ -13,7 +13,7 @@ def run_of(folder, corpus, *lists):
     """A run folder with these lists, each a text, and its facts."""
     for name, text in zip(LISTS, lists, strict=False):
         (folder / name).write_text(text, encoding="utf-8")
-    return folder, {"dataset": {"corpus": corpus}, "orthogonal": [{}] if len(lists) > 2 else []}
+    return folder, {"dataset": {"corpus": corpus}, "orthogonal": [{}] if len(lists) > 2 else [], "epochs_run": 1}
 
 
 @pytest.mark.parametrize(("corpus", "count"), [("toy", 2), ("other", 0), ("table", 0)])
@@ -44,6 +44,15 @@ def test_an_item_counts_once_however_often_it_was_heard(tmp_path):
 def test_names_with_separators_in_them_are_one_line(tmp_path, separator):
     run = run_of(tmp_path, "toy", f"yes/a{separator}b#0\n", "w9\n")
     assert seen(*run, "toy", {"test": [(f"yes/a{separator}b#3", "w0")]}) == {"test": 1}
+
+
+def test_an_untrained_run_has_heard_what_the_runs_that_it_used_heard_and_nothing_else(tmp_path):
+    folder, facts = run_of(tmp_path, "toy", "yes/ada#0\n", "w2\n", "toy\tno/ada#0\n", "w8\n")
+    assert seen(folder, facts, "toy", ITEMS) == {"test": 3}
+    facts["epochs_run"] = 0
+    assert seen(folder, facts, "toy", ITEMS) == {"test": 1}
+    facts["orthogonal"] = []
+    assert heard(folder, facts) == (set(), set())
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 from at_data.errors import CheckpointError, ConfigError
 from at_train import run_folder
+from at_train.run_folder import Kinds
 
 METRICS = "metrics.jsonl"
-FACTS: dict[str, type | tuple[type, ...]] = {  # what a report needs of `run.json`
+FACTS: Kinds = {  # what a report needs of `run.json`
     "digest": str,
     "name": str,
     "settings": dict,
@@ -26,8 +27,8 @@ FACTS: dict[str, type | tuple[type, ...]] = {  # what a report needs of `run.jso
     "epochs_run": int,
     "stopped": (str, type(None)),
 }
-SETTINGS: dict[str, type | tuple[type, ...]] = {"strategy": str, "seed": int}
-DATASET: dict[str, type | tuple[type, ...]] = {
+SETTINGS: Kinds = {"strategy": str, "seed": int}
+DATASET: Kinds = {
     "name": str,
     "digest": str,
     "content": str,
@@ -36,8 +37,8 @@ DATASET: dict[str, type | tuple[type, ...]] = {
     "counts": dict,
     "nuisances": list,
 }
-ORTHOGONAL: dict[str, type | tuple[type, ...]] = {"name": str, "digest": str, "target": str}
-SCORES: dict[str, type | tuple[type, ...]] = {
+ORTHOGONAL: Kinds = {"name": str, "digest": str, "target": str}
+SCORES: Kinds = {
     "run": str,
     "split": str,
     "items": int,
@@ -136,10 +137,10 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         came = "no run.json in it" if folder.is_dir() else "no such folder"
         raise CheckpointError(folder, came, "a run folder", "name a folder that `at-train fit` wrote")
-    facts = _checked(_json(path), FACTS, str(path))
-    _checked(facts["settings"], SETTINGS, f"{path}, settings")
-    _checked(facts["dataset"], DATASET, f"{path}, dataset")
-    others = tuple(_checked(other, ORTHOGONAL, f"{path}, orthogonal") for other in facts["orthogonal"])
+    facts = run_folder.checked(_json(path), FACTS, str(path))
+    run_folder.checked(facts["settings"], SETTINGS, f"{path}, settings")
+    run_folder.checked(facts["dataset"], DATASET, f"{path}, dataset")
+    others = tuple(run_folder.checked(other, ORTHOGONAL, f"{path}, orthogonal") for other in facts["orthogonal"])
     scores, found = _scores(folder, facts["digest"]), tuple(read(folder))
     known = {name: facts[name] for name in FACTS}
     if facts["state"] == run_folder.RUNNING:  # as was written when it began
@@ -209,7 +210,7 @@ def _scores(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
     """Scores by split; those on other datasets lie in folders of their own in there and are not compared."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / "scores").glob("*.json")):
-        scores = _checked(_json(path), SCORES, str(path))
+        scores = run_folder.checked(_json(path), SCORES, str(path))
         if scores["run"] != digest:
             raise CheckpointError(
                 path, f"scores of run {scores['run'][:8]}", f"of run {digest[:8]}", "score the run again"
@@ -223,16 +224,6 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error, "JSON as `at-train fit` writes it") from error
-
-
-def _checked(raw: Any, wanted: Mapping[str, type | tuple[type, ...]], where: str) -> dict[str, Any]:
-    content = raw if isinstance(raw, dict) else {}
-    wrong = [name for name, kind in wanted.items() if name not in content or not isinstance(content[name], kind)]
-    if wrong:
-        raise CheckpointError(
-            where, f"{', '.join(wrong)} missing or of another type", "the facts of a run", "train again in a new folder"
-        )
-    return content
 
 
 def _unreadable(path: Path, error: Exception, expected: str) -> CheckpointError:

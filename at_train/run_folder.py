@@ -3,12 +3,13 @@
 import errno
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from at_data.errors import CheckpointError, ConfigError
+from at_train import config
 
 RUNNING, INTERRUPTED = "running", "interrupted"  # states of a run that has not ended, with and without a process
 DIVERGED = "diverged"  # the state of a run that a loss ended which was no finite number
@@ -17,6 +18,20 @@ PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
 LOCK = ".lock"  # held by the process that trains in a folder
 LOOKED_AT_S, LOOK_S = 1.0, 0.02  # for others who only look whether a process trains; between two tries
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
+
+Kinds = Mapping[str, type | tuple[type, ...]]  # types of facts by name
+FACTS: Kinds = {  # what whoever uses the network of a run needs of `run.json`
+    "digest": str,
+    "name": str,
+    "settings": dict,
+    "dataset": dict,
+    "dataset_folder": str,
+    "dataset_beside": str,
+    "orthogonal": list,
+    "epochs_run": int,
+}
+DATASET: Kinds = {"corpus": str, "content": str, "target": str, "classes": list}
+ORTHOGONAL: Kinds = {"name": str, "digest": str}
 
 
 def state(run: Path, said: str) -> str:
@@ -57,7 +72,10 @@ def read(run: Path) -> dict[str, Any]:
 
 
 def read_finished(run: Path) -> dict[str, Any]:
-    """What `run.json` says of a finished run; CheckpointError when training has not ended."""
+    """What `run.json` says of a finished run, whose network somebody wants to use.
+
+    CheckpointError when training has not ended or facts are missing, ConfigError for settings that there are not.
+    """
     facts = read(run)
     if facts["state"] == DIVERGED:
         raise CheckpointError(run, "a run that has diverged", "a finished run", MEND)
@@ -68,7 +86,23 @@ def read_finished(run: Path) -> dict[str, Any]:
             "a finished run",
             "let `at-train fit` with the same settings finish it",
         )
-    return facts
+    path = run / "run.json"
+    checked(facts, FACTS, str(path))
+    checked(facts["dataset"], DATASET, f"{path}, dataset")
+    others = [checked(other, ORTHOGONAL, f"{path}, orthogonal")["name"] for other in facts["orthogonal"]]
+    settings = config.parse({**facts["settings"], "orthogonal": others}, f"{path}, settings")
+    return {**facts, "settings": settings.model_dump(mode="json", exclude={"orthogonal"})}
+
+
+def checked(raw: Any, wanted: Kinds, where: str) -> dict[str, Any]:
+    """The facts themselves, of which these are there and of these types; CheckpointError otherwise."""
+    content = raw if isinstance(raw, dict) else {}
+    wrong = [name for name, kind in wanted.items() if name not in content or not isinstance(content[name], kind)]
+    if wrong:
+        raise CheckpointError(
+            where, f"{', '.join(wrong)} missing or of another type", "the facts of a run", "train again in a new folder"
+        )
+    return content
 
 
 def refuse_within_dataset(out: Path) -> None:

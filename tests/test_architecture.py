@@ -170,7 +170,7 @@ TRAIN = {
     "at_train.loop": {"at_train.arithmetic", "at_train.batches", "at_train.losses", "at_train.metrics"},
     "at_train.config": {"at_data.plain_yaml"},
     "at_train.environment": set(),
-    "at_train.run_folder": set(),
+    "at_train.run_folder": {"at_train.config"},
     "at_train.strategies": {
         "at_train.adversaries",
         "at_train.batches",

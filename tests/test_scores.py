@@ -9,7 +9,7 @@ import pytest
 import toy
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from at_data.errors import CheckpointError, ConfigError
+from at_data.errors import AtError, CheckpointError, ConfigError
 from at_data.shards import open_dataset
 from at_train.run import fit, score
 
@@ -114,6 +114,24 @@ def test_scores_that_cannot_be_written_are_told(plain, tmp_path):
     shutil.rmtree(tmp_path / "r" / "scores")
     (tmp_path / "r" / "scores").write_text("in the way")
     with pytest.raises(CheckpointError, match=r"cannot be used .*score the run again"):
+        score(tmp_path / "r", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"settings": None}, r"run\.json: settings missing or of another type"),
+        ({"settings": {"batch_size": 0}}, r"run\.json, settings: batch_size: got 0, .* greater than 0"),
+        ({"settings": {"precision": "half"}}, "precision: got 'half'"),
+        ({"dataset": {"target": "word"}}, "dataset: corpus, content, classes missing"),
+        ({"orthogonal": ["speaker"]}, "orthogonal: name, digest missing"),
+    ],
+)
+def test_a_run_whose_facts_were_changed_is_refused_by_whoever_uses_its_network(plain, tmp_path, changed, message):
+    shutil.copytree(plain, tmp_path / "r")
+    facts = json.loads((plain / "run.json").read_text())
+    (tmp_path / "r" / "run.json").write_text(json.dumps(facts | changed))
+    with pytest.raises(AtError, match=message):
         score(tmp_path / "r", device="cpu")
 
 

@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import nn
 
-from at_data.errors import CheckpointError
+from at_data.errors import CheckpointError, ConfigError
 from at_train import checkpoint_checks, networks
 from at_train.networks import Network
 
@@ -219,7 +219,7 @@ def network(path: Path, checkpoint: Checkpoint) -> Network:
             planned = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
         _refuse_other_sizes(path, checkpoint.weights, planned.state_dict())
         built = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
-    except (ValueError, RuntimeError, OverflowError, TypeError) as error:
+    except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(
             path, f"its network cannot be built ({_short(error)})", "a whole checkpoint", "train the run again"
         ) from error

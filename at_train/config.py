@@ -22,6 +22,7 @@ from pydantic import (
 from at_data import plain_yaml
 from at_data.errors import ConfigError
 
+Size = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Strategy = Literal["none", "init", "freeze", "anti", "dual", "dann"]
 STRATEGIES: dict[str, str] = {
     "none": "Learn the task alone.",
@@ -59,7 +60,7 @@ class Settings(BaseModel):
         None, description="Attribute to learn; the one the dataset's manifest names if not given."
     )
     network: str = Field("vgg16", description="Architecture, one of those that `at-train list` shows.")
-    width: PositiveFloat = Field(1.0, description="Factor on every channel count; 1 is the published network.")
+    width: Size = Field(1.0, description="Factor on every channel count; 1 is the published network.")
     strategy: Strategy = Field(
         "none", description="What another network is used for: nothing, its weights, or to differ from it."
     )
@@ -107,7 +108,7 @@ class Settings(BaseModel):
     shuffle_buffer: PositiveInt | None = Field(
         None, description="Items among which runs are shuffled, those that memory holds; none where a run is one item."
     )
-    learning_rate: PositiveFloat = Field(5e-4, description="Step size of Adam.")
+    learning_rate: Size = Field(5e-4, description="Step size of Adam.")
     patience: PositiveInt | None = Field(
         5,
         description="Epochs without a lower validation task loss after which training stops; none for a fixed length.",

@@ -45,6 +45,8 @@ def test_defaults_are_the_papers():
         ({"epochs": "ten"}, "epochs: got 'ten'"),
         ({"beta": float("nan")}, "beta: got"),
         ({"learning_rate": -1.0}, "learning_rate: got -1.0"),
+        ({"learning_rate": float("inf")}, "learning_rate: got inf"),
+        ({"width": float("inf")}, "width: got inf"),
         ({"seed": -1}, "seed: got -1"),
     ],
 )

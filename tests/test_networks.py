@@ -150,7 +150,12 @@ def test_unknown_network_is_answered_with_the_known():
 
 @pytest.mark.parametrize(
     ("classes", "shape", "width", "message"),
-    [(0, (64, 64), 1.0, "classes"), (2, (64, 64), 0.0, "width"), (2, (31, 64), 1.0, "31 frames x 64 bins")],
+    [
+        (0, (64, 64), 1.0, "classes"),
+        (2, (64, 64), 0.0, "width"),
+        (2, (64, 64), 1e6, "width: got 1000000.0, a network that cannot be made"),
+        (2, (31, 64), 1.0, "31 frames x 64 bins"),
+    ],
 )
 def test_impossible_sizes_are_refused(name, classes, shape, width, message):
     with pytest.raises(ConfigError, match=message), torch.device("meta"):

@@ -61,5 +61,9 @@ def build(name: str, classes: int, shape: tuple[int, int], width: float = 1.0) -
         raise ConfigError("classes", f"got {classes}", "1 or more", "check the target's vocabulary")
     if width <= 0:
         raise ConfigError("width", f"got {width}", "a number above 0", "1 is the published size")
-    network: Network = importlib.import_module(f"{__name__}.{name}").build(classes, shape, width)
+    try:
+        network: Network = importlib.import_module(f"{__name__}.{name}").build(classes, shape, width)
+    except (RuntimeError, OverflowError) as error:  # torch has no other for sizes that no memory holds
+        came = f"got {width}, a network that cannot be made ({' '.join(str(error).split())})"
+        raise ConfigError("width", came, "one that memory holds", "choose a smaller one") from error
     return network

@@ -18,6 +18,7 @@ DPI = 130
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", ":", "-.")
 WRAPPED = 52  # letters of a name in a line
+NAMED = 32  # letters of a name on an axis
 ABREAST = 52  # letters of a name up to which two stand beside each other in a legend
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE = {
@@ -87,6 +88,11 @@ def name_rows(axis: Axes, names: Sequence[str]) -> None:
     """Names at the heights 0, 1, 2 and so on, the first at the top."""
     axis.set_yticks(range(len(names)), ["\n".join(textwrap.wrap(name, WRAPPED)) for name in names])
     axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def shortened(name: str) -> str:
+    """The name, or beginning and end of one that would leave an axis no room."""
+    return name if len(name) <= NAMED else f"{name[: NAMED // 2]}…{name[1 - NAMED // 2 :]}"
 
 
 def _columns(labels: Sequence[str]) -> int:

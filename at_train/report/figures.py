@@ -6,7 +6,17 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.axes import Axes
 
-from at_train.report.drawing import MARKERS, colour, dashes, draw_estimate, drawing, legend, legend_height, name_rows
+from at_train.report.drawing import (
+    MARKERS,
+    colour,
+    dashes,
+    draw_estimate,
+    drawing,
+    legend,
+    legend_height,
+    name_rows,
+    shortened,
+)
 from at_train.report.estimates import score
 from at_train.report.groups import Group, Section, natural
 from at_train.report.tables import Row, Value
@@ -97,7 +107,7 @@ def groups(values: Sequence[Value], titles: Mapping[str, str]) -> bytes | None:
             ringed = [(share, y) for share, y, value in zip(shares, at, mine, strict=True) if value.worst]
             for share, y in ringed:
                 axis.plot(share, y, "o", color=colour(place), fillstyle="none", markersize=10, markeredgewidth=1.4)
-        axis.set_yticks(range(len(names)), names)
+        axis.set_yticks(range(len(names)), [shortened(name) for name in names])
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.set_xlabel("test accuracy (%), mean over seeds")
         axis.set_ylabel(values[0].attribute)
@@ -123,9 +133,9 @@ def confusion(classes: Sequence[str], total: Int64[np.ndarray, "classes classes"
                     axis.text(guess, truth, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=7.5)
         every = -(-len(classes) // LABELLED)
         size = 9 if len(classes) <= NUMBERED else 6
-        ticks = range(0, len(classes), every)
-        axis.set_xticks(ticks, classes[::every], rotation=90, fontsize=size)
-        axis.set_yticks(ticks, classes[::every], fontsize=size)
+        ticks, names = range(0, len(classes), every), [shortened(name) for name in classes[::every]]
+        axis.set_xticks(ticks, names, rotation=90, fontsize=size)
+        axis.set_yticks(ticks, names, fontsize=size)
         axis.set_xlabel("predicted class")
         axis.set_ylabel("true class")
         axis.set_title(title, wrap=True)

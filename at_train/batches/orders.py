@@ -35,7 +35,7 @@ def windows(seed: int, epoch: int, n: int, runs: Runs) -> list[Int64[np.ndarray,
     run / buffer, where a permutation has run / n.
     """
     dice = _raw(seed, epoch, 1 + 2 * n)
-    first = int(dice[0] % runs.run)
+    first = int(dice[0]) % runs.run  # of a uint64 and a plain number numpy 1 makes a float
     bounds = np.unique(np.concatenate([[0, n], np.arange(first, n, runs.run)]))
     turns = np.argsort(dice[1 : len(bounds)], kind="stable")
     together = max(1, runs.buffer // runs.run)

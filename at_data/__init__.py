@@ -5,7 +5,16 @@ Public names, imported when they are first asked for: `AtError`, `Dataset`, `Hea
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker sees; at run time `__getattr__` imports them
+    from at_data.errors import AtError
+    from at_data.headers import Header
+    from at_data.manifest import Manifest
+    from at_data.manifest import load as load_manifest
+    from at_data.recordings import Recording
+    from at_data.shards import Dataset, open_dataset
+    from at_data.verify import verify as verify_dataset
 
 __version__ = "0.1.0"
 
@@ -19,7 +28,17 @@ _PUBLIC = {
     "open_dataset": ("at_data.shards", "open_dataset"),
     "verify_dataset": ("at_data.verify", "verify"),
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names only
+__all__ = [
+    "AtError",
+    "Dataset",
+    "Header",
+    "Manifest",
+    "Recording",
+    "__version__",
+    "load_manifest",
+    "open_dataset",
+    "verify_dataset",
+]
 
 
 def __getattr__(name: str) -> Any:

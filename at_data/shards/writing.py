@@ -44,13 +44,13 @@ def write_shard(
     ValueError where the blocks do not hold as many rows as they should.
     """
     # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
-    with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
+    with h5py.File(path, "w", libver=("v110", "v110"), locking=False, track_times=False) as file:
         file.attrs["format"] = FORMAT
         file.attrs["dataset"] = header_digest
         for name, texts in (("id", ids), ("waveform", waveforms)):
             file.create_dataset(name, data=_fixed_width(texts), track_times=False)
         file.create_dataset("target", data=columns[target].astype(np.int64), track_times=False)
-        group = file.create_group("attributes")
+        group = file.create_group("attributes", track_times=False)
         for name, codes in sorted(columns.items()):
             group.create_dataset(name, data=codes.astype(np.int64), track_times=False)
         if real is not None:

@@ -55,6 +55,16 @@ def test_a_given_array_is_filled_and_cast(dataset: Path) -> None:
     np.testing.assert_array_equal(out, whole(dataset, "valid")[[1, 0]].astype(np.float32))
 
 
+@pytest.mark.parametrize("read", ["read", "read_real"])
+def test_rows_that_are_not_there_are_no_other_items(dataset: Path, read: str) -> None:
+    reader = shards.open_dataset(dataset).split("valid")
+    reader._shards, reader._starts = reader._shards[:1], reader._starts[:2]  # most splits have one
+    for row in (-1, -len(reader), len(reader)):
+        with pytest.raises(IndexError, match=f"split of {len(reader)}, which count from 0"):
+            getattr(reader, read)(np.array([0, row]))
+    assert getattr(reader, read)(np.zeros(0, np.int64)).size == 0
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_reader_serves_worker_processes_it_was_opened_before(dataset: Path, method: str) -> None:
     reader = shards.open_dataset(dataset).split("train")

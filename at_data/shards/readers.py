@@ -1,5 +1,6 @@
 """The items of a finished dataset, read in any order."""
 
+import math
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -85,7 +86,10 @@ class SplitReader:
     def read(
         self, rows: Int64[np.ndarray, "batch"], out: Num[np.ndarray, "batch frames bins"] | None = None
     ) -> Num[np.ndarray, "batch frames bins"]:
-        """Items at these rows, in this order, padding included, in the stored type (or cast into `out`)."""
+        """Items at these rows, in this order, padding included, in the stored type (or cast into `out`).
+
+        Rows count from 0; IndexError where there is none of that number.
+        """
         which, inside, opened = self._places(rows)
         if out is None:  # not before the shards are known to hold what the header says
             out = np.empty((len(rows), *self.shape), self.dtype)
@@ -96,14 +100,14 @@ class SplitReader:
             items = [opened[shard].rows[row] for shard, row in zip(which, inside, strict=True)]
             np.concatenate(items, out=out.reshape(-1), casting="unsafe")
             return out
-        for item, shard, row in zip(out.reshape(len(rows), -1), which, inside, strict=True):
+        for item, shard, row in zip(out.reshape(len(rows), math.prod(self.shape)), which, inside, strict=True):
             opened[shard].fill(row, item)
         return out
 
     def read_real(
         self, rows: Int64[np.ndarray, "batch"], out: Num[np.ndarray, "real bins"] | None = None
     ) -> Num[np.ndarray, "real bins"]:
-        """Real frames of the items at these rows, one item's after the other's, in the stored type."""
+        """Real frames of the items at these rows, as of `read`, one item's after the other's, in the stored type."""
         which, inside, opened = self._places(rows)
         lengths = self.real.lengths[rows]
         if out is None:
@@ -137,6 +141,8 @@ class SplitReader:
         """For each row its shard and its row there; the shards that are open, by their numbers."""
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         which = shards.tolist()
+        if which and not 0 <= min(which) <= max(which) < len(self._shards):
+            raise IndexError(f"rows {min(rows)} to {max(rows)} of a split of {len(self)}, which count from 0")
         opened = self._values.setdefault(os.getpid(), {})
         for shard in set(which).difference(opened):
             self._of(shard)

@@ -22,6 +22,7 @@ WORKERS_KNOW = dict.fromkeys(
 # glibc hands large arrays back to the system and asks for them anew, item after item
 WORKERS_KNOW |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 PRELOADED = ["at_data.build.work", "scipy.fft"]
+_MAIN = threading.Lock()
 
 
 def start() -> None:
@@ -46,13 +47,17 @@ def start() -> None:
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Time in which a process that starts is not told of the caller's script: it would run it, and it needs none."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    """Time in which a process that starts is not told of the caller's script: it would run it, and it needs none.
+
+    Of one thread at a time, or the last to leave would put back what another had put there.
+    """
+    with _MAIN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from at_data import forks
 from at_data.build import locks, worker
 from at_data.build.journal import Limits
 from at_data.build.pool import Pool
@@ -183,6 +185,23 @@ def test_a_script_without_a_guard_may_build(tmp_path):
     )
     ended = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
     assert ended.stdout == "once\n[(-1, 1)]\n"
+
+
+def test_the_script_of_a_caller_is_what_it_was_after_builds_in_several_threads():
+    script, inside, leave = sys.modules["__main__"], threading.Event(), threading.Event()
+
+    def start():
+        with forks.without_main():
+            inside.set()
+            leave.wait()
+
+    with forks.without_main():
+        other = threading.Thread(target=start)
+        other.start()
+        inside.wait(0.1)
+    leave.set()
+    other.join()
+    assert sys.modules["__main__"] is script
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -102,7 +102,7 @@ def test_a_finished_dataset_is_left_alone(digits: Path, settings: dict[str, Any]
     made = manifest.parse(settings, "here")
     first = build(made, digits, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
-    again = build(made, digits, tmp_path)
+    again = build(made, str(digits), str(tmp_path))
     assert (first.fresh, again.fresh) == (True, False)
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
 

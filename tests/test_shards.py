@@ -55,6 +55,16 @@ def test_a_given_array_is_filled_and_cast(dataset: Path) -> None:
     np.testing.assert_array_equal(out, whole(dataset, "valid")[[1, 0]].astype(np.float32))
 
 
+def test_a_folder_may_be_text_and_is_found_from_wherever_it_is_read(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dataset.parent)
+    reader = shards.open_dataset(dataset.name).split("valid")
+    assert not verify(dataset.name)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(reader.read(np.arange(len(reader))), whole(dataset, "valid"))
+
+
 @pytest.mark.parametrize("read", ["read", "read_real"])
 def test_rows_that_are_not_there_are_no_other_items(dataset: Path, read: str) -> None:
     reader = shards.open_dataset(dataset).split("valid")

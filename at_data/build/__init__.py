@@ -59,10 +59,10 @@ class Built:
 
 def build(
     manifest: Manifest,
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     *,
-    noise_source: Path | None = None,
+    noise_source: str | Path | None = None,
     workers: int = 1,
     max_bad: float = 0.01,
     quick: bool = False,
@@ -104,6 +104,8 @@ def build(
         The output folder is in the way, the disk is full, a worker died. What was finished stays; call again.
 
     """
+    source, out = Path(source), Path(out)
+    noise_source = None if noise_source is None else Path(noise_source)
     final = out / manifest.folder
     stopwatch.start()
     stopwatch.taken()

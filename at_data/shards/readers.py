@@ -195,6 +195,10 @@ class Dataset:
         return SplitReader(self.folder, self.header, name)
 
 
-def open_dataset(folder: Path) -> Dataset:
-    """Dataset in a folder; its shards are opened when first read."""
-    return Dataset(folder, headers.read(folder))
+def open_dataset(folder: str | Path) -> Dataset:
+    """Dataset in a folder; its shards are opened when first read, wherever the process has gone by then.
+
+    ShardError where the folder holds no dataset.
+    """
+    where = Path(folder)
+    return Dataset(where.absolute(), headers.read(where))

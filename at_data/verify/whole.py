@@ -17,12 +17,12 @@ CALL_S, BYTES_A_SECOND = 120.0, 1e6
 MEMORY_BYTES, OF_TABLES = 2 << 30, 64
 
 
-def verify(folder: Path) -> list[str]:
+def verify(folder: str | Path) -> list[str]:
     """Lines for whatever is missing, altered, unreadable, contradictory or of another dataset; none for a sound one.
 
     ShardError where there is no header.
     """
-    return examine(folder).problems
+    return examine(Path(folder)).problems
 
 
 def examine(folder: Path) -> Found:

@@ -107,6 +107,15 @@ def test_a_finished_dataset_is_left_alone(digits: Path, settings: dict[str, Any]
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("what", [{"workers": 0}, {"workers": -1}, {"max_bad": 1.01}, {"max_bad": float("nan")}])
+def test_an_argument_out_of_range_is_named_before_anything_is_done(
+    digits: Path, settings: dict[str, Any], tmp_path: Path, what: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"workers=.*max_bad=.*: expected 1 or more, and a share from 0 to 1"):
+        build(manifest.parse(settings, "here"), digits, tmp_path, **what)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_in_the_way_is_named_and_untouched(digits: Path, settings: dict[str, Any], tmp_path: Path) -> None:
     made = manifest.parse(settings, "here")
     built = build(made, digits, tmp_path / "other")

@@ -102,8 +102,12 @@ def build(
         The manifest asks for the impossible.
     ShardError
         The output folder is in the way, the disk is full, a worker died. What was finished stays; call again.
+    ValueError
+        `workers` or `max_bad` is out of range.
 
     """
+    if workers < 1 or not 0 <= max_bad <= 1:
+        raise ValueError(f"workers={workers}, max_bad={max_bad}: expected 1 or more, and a share from 0 to 1")
     source, out = Path(source), Path(out)
     noise_source = None if noise_source is None else Path(noise_source)
     final = out / manifest.folder

@@ -176,7 +176,7 @@ def test_a_mixture_within_full_scale_is_the_same_under_every_policy(clipping):
         for policy in ("none", clipping)
     ]
     np.testing.assert_array_equal(quiet[0].samples, quiet[1].samples)
-    assert quiet[0].mixing == quiet[1].mixing
+    np.testing.assert_equal(*(dataclasses.asdict(each.mixing) for each in quiet))  # an SNR that nobody asked for is NaN
     assert quiet[1].mixing.clipped == quiet[1].mixing.clip_gain_db == 0
 
 

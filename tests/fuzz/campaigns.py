@@ -12,7 +12,7 @@ from at_data.guard import Limits
 
 Act = Callable[[], object]
 Files = dict[str, bytes]  # by path
-CASE = Limits(call_s=10.0, memory_bytes=1 << 29)
+CASE = Limits(call_s=30.0, memory_bytes=1 << 29)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def test_the_suite_tries_twenty_thousand_inputs():
 def test_make_fuzz_tries_as_many_as_the_suite_if_not_told_how_many(given, said):
     command = ["make", "--dry-run", "fuzz", *given]
     printed = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, text=True, capture_output=True).stdout
-    assert printed.splitlines()[-1].partition("-m fuzz ")[2].split() == ["--seed", "1", *said]
+    (line,) = (line for line in printed.splitlines() if "-m fuzz " in line)  # a make within a make says more
+    assert line.partition("-m fuzz ")[2].split() == ["--seed", "1", *said]
 
 
 def test_a_case_is_the_same_by_itself(tmp_path):

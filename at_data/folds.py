@@ -1,4 +1,4 @@
-"""A manifest split by folds -> the manifests of all its folds."""
+"""The folds of a manifest: a manifest for each, under the name of all and a number."""
 
 import re
 
@@ -6,7 +6,7 @@ from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.stages.splits import Folds
 
-ENDING = re.compile(r"_fold\d+of\d+$")
+ENDING = re.compile(r"_fold\d+of(\d+)$")
 
 
 def folded(manifest: Manifest) -> Folds:
@@ -36,6 +36,11 @@ def all_folds(manifest: Manifest, count: int) -> list[Manifest]:
         _with(manifest, split.model_copy(update={"fold": f"{number}/{of}"}), f"{stem}_fold{number}of{count}")
         for number in range(1, count + 1)
     ]
+
+
+def of_all(name: str) -> str:
+    """One name for all the folds of a dataset, given that of any; of what is no fold its own."""
+    return ENDING.sub(r"_\1folds", name)
 
 
 def _with(manifest: Manifest, split: Folds, name: str) -> Manifest:

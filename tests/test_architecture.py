@@ -245,7 +245,13 @@ TRAIN = {
         "at_train.steps",
         "at_train.training",
     },
-    "at_train.report": {"at_train.config", "at_train.report", "at_train.results", "at_train.run_folder"},
+    "at_train.report": {
+        "at_data.folds",
+        "at_train.config",
+        "at_train.report",
+        "at_train.results",
+        "at_train.run_folder",
+    },
     # datasets of shipped manifests are found by their digests
     "at_train.study": {
         "at_data.forks",

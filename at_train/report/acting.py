@@ -1,7 +1,6 @@
-"""Settings that act in a run, told in words; the values that are common among runs; data of one name."""
+"""Settings that act in a run, told in words; the values that are common among runs."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +9,6 @@ from at_train.config import STRATEGIES, USED_BY
 from at_train.results import Run
 
 COMPARED = ("anti", "dual")
-FOLD = re.compile(r"_fold\d+of(\d+)$")  # ends the names that `at-prepare folds` gives
 SEVERAL = object()  # in place of a usual value: several are as common, and each is told
 
 
@@ -22,11 +20,6 @@ def used(run: Run, names: Iterable[str]) -> dict[str, Any]:
         for name in names
         if strategy not in STRATEGIES or strategy in USED_BY.get(name, STRATEGIES)
     }
-
-
-def together(dataset: str) -> str:
-    """Name of a dataset, one for all of so many folds: their runs are averaged."""
-    return FOLD.sub(r"_\1folds", dataset)
 
 
 def word(value: Any) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from at_data import folds
 from at_train.config import STRATEGIES, USED_BY
 from at_train.report import orthogonals, paper
-from at_train.report.acting import commonest, text, together, used, word
+from at_train.report.acting import commonest, text, used, word
 from at_train.report.orthogonals import Other
 from at_train.results import Run
 
@@ -102,7 +103,7 @@ def sections(runs: Iterable[Run], others: Collection[str] = ()) -> list[Section]
     found: dict[tuple[str, str], dict[str, Run]] = {}
     known = {run.digest: run for run in runs if run.finished}
     for run in known.values():
-        found.setdefault((together(run.dataset["name"]), run.dataset["target"]), {})[run.digest] = run
+        found.setdefault((folds.of_all(run.dataset["name"]), run.dataset["target"]), {})[run.digest] = run
     asked = {
         names: [run for digest, run in found[names].items() if digest not in others] or list(found[names].values())
         for names in sorted(found)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from at_train.report.acting import commonest, together, used, word
+from at_data import folds
+from at_train.report.acting import commonest, used, word
 from at_train.results import Run
 
 JOINED = " + "
@@ -99,7 +100,7 @@ def _one(run: Run, place: int, known: Mapping[str, Run], called: str) -> Other:
     corpus, ours = data.get("corpus"), run.dataset.get("corpus")
     task = f"{data['target']} ({corpus})" if corpus else str(data["target"])
     return Other(
-        f"{control} {together(data['name'])} ({data['target']})".strip(),
+        f"{control} {folds.of_all(data['name'])} ({data['target']})".strip(),
         f"{control} {task}".strip(),
         (data["target"],),
         control,

@@ -67,11 +67,10 @@ def corpus(folder: Path) -> Path:
 
 def platform_facts() -> dict[str, Any]:
     """What the last bits may depend on: versions, the machine, what its processor can do."""
-    from numpy._core._multiarray_umath import __cpu_features__ as features  # noqa: PLC0415 - private, and known here alone
-
+    umath = pytest.importorskip("numpy._core._multiarray_umath", reason="numpy 2")  # private, and known here alone
     versions = publish.versions()
     facts = {name: versions[name] for name in LIBRARIES}
-    able = [name for name in FEATURES if features.get(name)]
+    able = [name for name in FEATURES if umath.__cpu_features__.get(name)]
     return facts | {"machine": platform.machine(), "processor": able}
 
 

@@ -380,8 +380,10 @@ def test_fetch_names_the_parts_and_their_sizes_before_it_fetches_everything(
     assert re.search(
         r"no part named; expected --subset .*train-clean-100 \([\d,]+ MB\).*or all", capsys.readouterr().err
     )
-    assert run(monkeypatch, "fetch", "librispeech", "--to", tmp_path, "--list") == 0
+    assert run(monkeypatch, "fetch", "librispeech", "--list") == 0
     assert "train-clean-100 (" in capsys.readouterr().out
+    assert run(monkeypatch, "fetch", "librispeech") == 2
+    assert "Missing option '--to'" in capsys.readouterr().err
     assert run(monkeypatch, "fetch", "iemocap", "--to", tmp_path / "there") == 2
     told = capsys.readouterr().err
     assert "release form" in told

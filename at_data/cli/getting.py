@@ -45,11 +45,11 @@ def synth(folder: Path, speakers: int, takes: int, seed: int, correlation: float
 
 @click.command()
 @click.argument("corpus")
-@click.option("--to", required=True, type=FOLDER, help="Folder that receives the corpus, in the folder it unpacks to.")
+@click.option("--to", type=FOLDER, help="Folder that receives the corpus, in the folder it unpacks to.")
 @click.option("--subset", "subsets", multiple=True, help="A part of the corpus; may be repeated. `all` for all of it.")
 @click.option("--keep-archives", is_flag=True, help="Keep what was downloaded, in .downloads.")
 @click.option("--list", "list_only", is_flag=True, help="Name the parts, their sizes and where they come from.")
-def fetch(corpus: str, to: Path, subsets: tuple[str, ...], keep_archives: bool, list_only: bool) -> None:
+def fetch(corpus: str, to: Path | None, subsets: tuple[str, ...], keep_archives: bool, list_only: bool) -> None:
     """Download CORPUS, or say what has to be done to get it; carry on where an earlier call broke off.
 
     Every archive is held to a published checksum, and nothing in it can leave the folder. What is there already is
@@ -66,6 +66,8 @@ def fetch(corpus: str, to: Path, subsets: tuple[str, ...], keep_archives: bool, 
         for archive, part in zip(module.ARCHIVES, parts, strict=True):
             click.echo(f"{part}: {archive.url}")
         return
+    if to is None:
+        raise click.UsageError("Missing option '--to'.")
     if len(parts) > 1 and not subsets:
         raise CorpusError(
             corpus, "no part named", f"--subset {', '.join(parts)}, or all", "name what you need; it may be repeated"

@@ -88,7 +88,8 @@ def read_finished(run: Path) -> dict[str, Any]:
         )
     path = run / "run.json"
     checked(facts, FACTS, str(path))
-    checked(facts["dataset"], DATASET, f"{path}, dataset")
+    for name in checked(facts["dataset"], DATASET, f"{path}, dataset")["classes"]:
+        checked({"classes": name}, {"classes": str}, f"{path}, dataset")
     others = [checked(other, ORTHOGONAL, f"{path}, orthogonal")["name"] for other in facts["orthogonal"]]
     settings = config.parse({**facts["settings"], "orthogonal": others}, f"{path}, settings")
     return {**facts, "settings": settings.model_dump(mode="json", exclude={"orthogonal"})}

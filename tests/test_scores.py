@@ -124,6 +124,10 @@ def test_scores_that_cannot_be_written_are_told(plain, tmp_path):
         ({"settings": {"batch_size": 0}}, r"run\.json, settings: batch_size: got 0, .* greater than 0"),
         ({"settings": {"precision": "half"}}, "precision: got 'half'"),
         ({"dataset": {"target": "word"}}, "dataset: corpus, content, classes missing"),
+        (
+            {"dataset": dict.fromkeys(("corpus", "content", "target"), "") | {"classes": [1]}},
+            "dataset: classes missing",
+        ),
         ({"orthogonal": ["speaker"]}, "orthogonal: name, digest missing"),
     ],
 )

@@ -144,5 +144,6 @@ def _other(entries: Mapping[str, Mapping[str, object]]) -> str:
 def _values(section: Section, name: str) -> str:
     table = tables.values_shown(tables.values(section, name))
     opened = " open" if len(table) <= OPENED else ""
-    title = f"<summary>Test accuracy by {escape(name)}: {len(table) - 1} values</summary>"
+    values = f"{len(table) - 1} {'value' if len(table) == 2 else 'values'}"  # noqa: PLR2004 - its head is the other
+    title = f"<summary>Test accuracy by {escape(name)}: {values}</summary>"
     return f"<details{opened}>{title}{html.table(table)}</details>" if len(table) > 1 else ""

@@ -2,8 +2,8 @@
 
 import difflib
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -75,9 +75,13 @@ class _Complete(Exception):  # noqa: N818 (a signal, not an error)
     """Every map asked for has been seen."""
 
 
-@contextmanager
-def until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]:
-    """Within it the outputs of `modules` go into `maps`; it ends as soon as there is one of each."""
+def first_maps(modules: dict[str, nn.Module], look: Callable[[], object]) -> Maps:
+    """What `look` has these modules return first; it ends as soon as there is one of each, and may end with fewer.
+
+    No context manager made of a generator: Python 3.12 and later keep what one has suppressed, and with it every tensor
+    of the pass that it ended, until they collect garbage.
+    """
+    maps: Maps = {}
 
     def stop(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
         if len(maps) == len(modules):
@@ -89,10 +93,11 @@ def until_complete(modules: dict[str, nn.Module], maps: Maps) -> Iterator[None]:
         handles.append(module.register_forward_hook(stop))
     try:
         with suppress(_Complete):
-            yield
+            look()
     finally:
         for handle in handles:
             handle.remove()
+    return maps
 
 
 def keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:

@@ -175,11 +175,10 @@ class AntiTransfer(nn.Module):
 
     def _look(self, *inputs: Any, **named: Any) -> Maps:
         """Maps of the frozen network by layer of the watched one, from a pass that ends where the last is known."""
-        maps: Maps = {}
         self.frozen.eval()  # whoever holds the frozen network may have called .train() since
         modules = feature_maps.named(self.frozen, self.frozen_layers, "frozen_layers")
-        with torch.no_grad(), feature_maps.until_complete(modules, maps):
-            self.frozen(*self._rescaled(inputs), **named)
+        with torch.no_grad():
+            maps = feature_maps.first_maps(modules, lambda: self.frozen(*self._rescaled(inputs), **named))
         for name in self.frozen_layers:
             if name not in maps:
                 todo = "name a layer that forward calls"

@@ -37,9 +37,8 @@ def encoder_bytes(network: Network) -> int:
 def map_shapes(outline: Network, frames: int, bins: int) -> dict[str, MapShape]:
     """Shape of each layer's feature map of one item, by layer; `outline` is a network on torch's device `meta`."""
     modules = feature_maps.named(outline, list(outline.layers.values()), "layer")
-    maps: feature_maps.Maps = {}
-    with torch.no_grad(), feature_maps.until_complete(modules, maps):
-        outline(torch.zeros(1, 1, frames, bins, device="meta"))
+    with torch.no_grad():
+        maps = feature_maps.first_maps(modules, lambda: outline(torch.zeros(1, 1, frames, bins, device="meta")))
     return {name: _three(maps[module].shape[1:]) for name, module in outline.layers.items()}
 
 

@@ -1,7 +1,9 @@
 """The penalty equals equations 1 to 3 written slowly in numpy, and costs the training network nothing but itself."""
 
 import copy
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -354,6 +356,20 @@ def test_a_penalty_that_nobody_holds_leaves_no_hook():
     assert torch.isfinite(penalty(x))
     del penalty
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_penalty_leaves_no_tensor_to_the_collector_of_garbage():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["3"]).watch(model)
+    seen = []
+    frozen[3].register_forward_hook(lambda _module, _inputs, output: seen.append(weakref.ref(output)))
+    gc.disable()
+    try:
+        model(x)
+        penalty(x)
+        assert [output() for output in seen] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_watched_network_can_be_saved_and_what_is_read_back_is_not_watched(tmp_path):

@@ -50,6 +50,7 @@ class Stamps:
 
     def say(self, text: str) -> None:
         """Printed, as a comment of the table."""
+        print(f"# {text}", flush=True)
 
 
 def stalls(work: Work, folder: Path) -> Iterator[tuple[str, list[float]]]:

@@ -42,3 +42,9 @@ def test_a_part_that_fails_is_named_and_the_others_are_measured():
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1] == "parts that failed: b"
     assert "| n | anti-transfer losses from kept vectors" in done.stdout
+
+
+def test_what_a_run_says_is_a_comment_of_the_table():
+    done = bench("--parts", "", first="import gpu_runs; gpu_runs.Stamps().say('steps are not captured')")
+    assert done.returncode == 0, done.stderr
+    assert "# steps are not captured" in done.stdout.splitlines()

@@ -70,13 +70,14 @@ class Graphs:
         """Torch as it was before a capture that did not end well. Never tried on a GPU.
 
         It leaves its own stream the current one; its allocator waiting for the capture to end, which keeps blocks that
-        other streams used; and its generator marked as one that a capture draws from, so that the next dropout would
-        be refused, which a copy of the generator's state is not.
+        other streams used, and holding what the capture took; and its generator marked as one that a capture draws
+        from, so that the next dropout would be refused, which a copy of the generator's state is not.
         """
         torch.cuda.set_stream(stream)
         index = self.stream.device_index
         with suppress(RuntimeError):  # it has ended
             torch._C._cuda_endAllocateToPool(index, self.pool)  # noqa: SLF001 - torch has no other name for it
+            torch._C._cuda_releasePool(index, self.pool)  # noqa: SLF001
         generator = torch.cuda.default_generators[index]
         generator.graphsafe_set_state(generator.clone_state())
 

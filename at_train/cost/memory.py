@@ -51,12 +51,14 @@ def peak(work: Work, case: Case) -> int | None:
     frozen = work.network() if case.strategy in {"anti", "dual"} else network
     penalty = penalty_of(work, case, network, frozen, batch)
     del frozen  # of which a strategy keeps only what it compares
+    kind = torch.device(work.device).type
+    if kind == "cuda":  # as torch's notes on CUDA have it; steps have a stream of their own
+        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
     with applied(case, network, penalty):
         weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
         optimiser = arithmetic.adam(weights, 0.0, torch.device(work.device))
         learn = step_of(work, network, optimiser, penalty, recorder=recorder_of(work))
         take(network, optimiser, learn, batch, STEPS)
-    kind = torch.device(work.device).type
     if kind == "cuda":
         return torch.cuda.max_memory_allocated()
     after = _resident()

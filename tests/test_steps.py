@@ -193,6 +193,7 @@ def test_steps_go_on_after_a_capture_that_failed():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: run on a machine with one")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # it may miss some
 @pytest.mark.parametrize("share", [0.0, 0.5], ids=["copied as needed", "held on the GPU"])
 def test_no_step_waits_for_the_device(tmp_path, monkeypatch, share):
     monkeypatch.setattr(devices, "GPU_SHARE", share)

@@ -6,7 +6,7 @@ started once; its kernels are the same, and so is what they compute.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from at_train.kept_vectors import Comparison
 from at_train.loop import Learn
 
 WARM_UP = 3  # steps before a capture: libraries and the optimiser then have what they set aside once
+# torch's names for the end of allocating for a capture: since 2.8, and before
+ENDS = ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool")
 TARGET, VALUES, NUISANCE, VECTOR = "target", "values", "nuisance ", "vector "
 
 
@@ -75,9 +77,11 @@ class Graphs:
         """
         torch.cuda.set_stream(stream)
         index = self.stream.device_index
+        inner: Any = torch._C  # noqa: SLF001 - torch has no other way to it
+        end = next(getattr(inner, name) for name in ENDS if hasattr(inner, name))
         with suppress(RuntimeError):  # it has ended
-            torch._C._cuda_endAllocateToPool(index, self.pool)  # noqa: SLF001 - torch has no other name for it
-            torch._C._cuda_releasePool(index, self.pool)  # noqa: SLF001
+            end(index, self.pool)
+            inner._cuda_releasePool(index, self.pool)  # noqa: SLF001
         generator = torch.cuda.default_generators[index]
         generator.graphsafe_set_state(generator.clone_state())
 

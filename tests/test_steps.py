@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import functools
+import inspect
+import types
 
 import pytest
 import torch
@@ -130,6 +132,22 @@ def test_what_failed_in_a_capture_is_told_rather_than_how_the_capture_ended():
     said = []
     assert same(trained(Fails(), said=said), trained(None))
     assert said == ["steps are not captured: a step that asks for a number"]
+
+
+@pytest.mark.parametrize("name", ["_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool"])
+def test_torch_is_put_back_after_a_capture_that_failed_whatever_it_calls_the_end_of_it(name, monkeypatch):
+    done = []
+    for inner in ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool"):  # since torch 2.8, and before
+        monkeypatch.delattr(torch._C, inner, raising=False)
+    monkeypatch.setattr(torch._C, name, lambda *of: done.append(of), raising=False)
+    monkeypatch.setattr(torch._C, "_cuda_releasePool", lambda *of: done.append(of), raising=False)
+    monkeypatch.setattr(torch.cuda, "set_stream", done.append)
+    generator = types.SimpleNamespace(clone_state=lambda: "copy", graphsafe_set_state=done.append)
+    monkeypatch.setattr(torch.cuda, "default_generators", [generator])
+    graphs = Graphs.__new__(Graphs)
+    graphs.stream, graphs.pool = types.SimpleNamespace(device_index=0), (0, 1)
+    inspect.unwrap(Graphs._put_back)(graphs, "before")  # which no machine without a GPU has a stream for
+    assert done == ["before", (0, (0, 1)), (0, (0, 1)), "copy"]
 
 
 def test_answers_are_given_back_after_an_error():

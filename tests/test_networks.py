@@ -120,6 +120,28 @@ def test_layers_keep_their_maps_when_the_pass_is_over(name):
         torch.testing.assert_close(maps[layer], copy, rtol=0, atol=0)
 
 
+class OnMac(torch.Tensor):
+    """A tensor that is said to be on MPS and computed on the CPU."""
+
+    @property
+    def device(self):
+        return torch.device("mps")
+
+
+@pytest.mark.parametrize("shape", [*SHAPES.values(), (224, 230), (300, 70)])
+def test_a_mac_pools_maps_of_any_size_to_the_numbers_of_a_cpu(shape, monkeypatch):
+    network = networks.build("vgg16", 3, shape, NARROW).double().eval()
+    x = torch.randn(2, 1, *shape, dtype=torch.float64)
+    gradients = []
+    for kind in (torch.Tensor, OnMac):
+        if kind is OnMac:
+            monkeypatch.setattr(torch.nn.AdaptiveAvgPool2d, "forward", None)  # MPS refuses most sizes
+        network.zero_grad()
+        network(x.as_subclass(kind)).square().sum().backward()
+        gradients.append([torch.Tensor(weight.grad) for weight in network.parameters()])
+    torch.testing.assert_close(*gradients)
+
+
 def test_convolutions_hold_the_weights_of_every_layer(name):
     network = networks.build(name, 3, (40, 40), NARROW)
     modules = network.convolutions()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from at_data.errors import ConfigError
 from at_train.networks import Network
@@ -30,7 +31,7 @@ class VGG16(Network):
     def __init__(self, classes: int, width: float) -> None:
         super().__init__()
         self.features = _features(width)
-        self.pool = nn.AdaptiveAvgPool2d(GRID)
+        self.pool = _Grid(GRID)
         self.classifier = _classifier(classes, width)
         self.layers = {name: f"features.{name}" for name in self.features._modules if name.startswith("conv")}  # noqa: SLF001
         self.apply(_initialise)
@@ -70,6 +71,20 @@ def build(classes: int, shape: tuple[int, int], width: float = 1.0) -> VGG16:
             "use longer segments, or a longer window for more bins",
         )
     return VGG16(classes, width)
+
+
+class _Grid(nn.AdaptiveAvgPool2d):
+    """Averages over a grid; on MPS by a product along each axis, where torch pools only sizes that divide evenly.
+
+    https://github.com/pytorch/pytorch/issues/96056
+    """
+
+    def forward(self, maps: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels grid grid"]:
+        if maps.device.type != "mps":
+            return super().forward(maps)
+        down, across = (functional.adaptive_avg_pool1d(torch.eye(size), GRID).to(maps) for size in maps.shape[2:])
+        averages: Tensor = ((maps @ across).mT @ down).mT
+        return averages
 
 
 def _features(width: float) -> nn.Sequential:

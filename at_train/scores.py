@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from at_data.errors import CheckpointError, ConfigError
-from at_train import checkpoints, loop, metrics, results, run_folder
+from at_train import arithmetic, checkpoints, loop, metrics, results, run_folder
 from at_train.batches import Data, sequential_batches
 from at_train.checkpoints import Facts
 from at_train.loop import Evaluation
@@ -47,9 +47,8 @@ def score(run: Path, dataset: Path | None = None, split: str = "test", device: s
         raise ConfigError(
             data.folder, f"no {split} items with a known {ours.target}", f"one of: {full}", "choose another split"
         )
-    network = checkpoints.network(path, checkpoint)
     # as training lays it out: in another layout arithmetic rounds otherwise, which bfloat16 makes much of
-    network.to(device_named(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = arithmetic.laid_out(checkpoints.network(path, checkpoint), device_named(device))
     with results.writing(run, "mend that and score the run again"):
         return write(run, facts, network, data, split)
 

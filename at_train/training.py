@@ -88,10 +88,9 @@ def prepare(
         network = networks.build(settings.network, len(data.classes), (facts.frames, facts.bins), settings.width)
     with loop.generators(torch.device("cpu"), settings.seed, "initial weights beside the network"):
         penalty = strategies.apply(settings, network, others, facts, splits["train"])
-    # a quarter off a step on the CPU too (docs/performance.md)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    arithmetic.laid_out(network, device)
     if penalty:
-        penalty.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        arithmetic.laid_out(penalty, device)
     weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
     optimiser = arithmetic.adam(weights, settings.learning_rate, device)
     return Training(out, digest, settings, data, facts, network, splits, penalty, optimiser, device)

@@ -192,6 +192,7 @@ TRAIN = {
     },
     "at_train.seen": set(),
     "at_train.scores": {
+        "at_train.arithmetic",
         "at_train.batches",
         "at_train.checkpoints",
         "at_train.config",

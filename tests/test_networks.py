@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from at_data.errors import ConfigError
-from at_train import networks
+from at_train import arithmetic, networks
 
 SHAPES = {"words": (126, 129), "emotions": (501, 129), "smallest": (32, 32)}
 NARROW = 1 / 16
@@ -140,6 +140,14 @@ def test_a_mac_pools_maps_of_any_size_to_the_numbers_of_a_cpu(shape, monkeypatch
         network(x.as_subclass(kind)).square().sum().backward()
         gradients.append([torch.Tensor(weight.grad) for weight in network.parameters()])
     torch.testing.assert_close(*gradients)
+
+
+def test_on_a_mac_weights_keep_the_usual_layout(monkeypatch):
+    layouts = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, _, memory_format: layouts.append(memory_format) or self)
+    for kind in ("cpu", "cuda", "mps"):
+        arithmetic.laid_out(torch.nn.ReLU(), torch.device(kind))
+    assert layouts == [torch.channels_last, torch.channels_last, torch.contiguous_format]
 
 
 def test_convolutions_hold_the_weights_of_every_layer(name):

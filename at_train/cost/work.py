@@ -52,7 +52,7 @@ class Work:
 
     def network(self) -> Network:
         """A network on the device, as training lays it out."""
-        return self.drawn().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return arithmetic.laid_out(self.drawn(), torch.device(self.device))
 
     def outline(self) -> Network:
         """A network without weights, of which only shapes are known."""

@@ -101,8 +101,8 @@ def like(settings: Settings, data: Data) -> str:
 def step_s(settings: Settings, data: Data, device: str) -> float:
     """Seconds of one plain training step as a run does it, the shorter of two, after some to warm up."""
     place, shape = device_named(device), (data.header.frames, data.header.bins)
-    network = networks.build(settings.network, len(data.classes), shape, settings.width)
-    network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    drawn = networks.build(settings.network, len(data.classes), shape, settings.width)
+    network = arithmetic.laid_out(drawn, place)
     optimiser = arithmetic.adam(network.parameters(), settings.learning_rate, place)
     step: loop.Learn = partial(loop.learn, network, optimiser, None, settings.precision)
     if place.type == "cuda":

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import platform
 import resource
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from types import FrameType, ModuleType
-from typing import Final
+from typing import Any, Final
 
 from at_data.errors import ShardError
 
@@ -43,6 +44,18 @@ def start() -> None:
             "a folder for temporary files that can be written, with a path shorter than about 80 characters",
             "set TMPDIR to such a folder",
         ) from error
+
+
+def computing(preloaded: list[str]) -> Any:
+    """What starts processes that train: copies of one that has imported these modules.
+
+    On a Mac each begins anew, as a copied process there may not use the GPU, nor much else of the system's.
+    """
+    if platform.system() == "Darwin":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(METHOD)
+    context.set_forkserver_preload(preloaded)
+    return context
 
 
 @contextmanager

@@ -275,6 +275,7 @@ TRAIN = {
     },
     "at_train.memory_formula": {"at_train.feature_maps", "at_train.networks"},
     "at_train.cost": {
+        "at_data.forks",
         "at_train.arithmetic",
         "at_train.adversaries",
         "at_train.aggregations",

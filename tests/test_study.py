@@ -2,7 +2,9 @@
 
 import errno
 import json
+import multiprocessing.forkserver
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -318,6 +320,15 @@ def test_every_run_is_trained_once_and_found_again(finished, data):
     assert set(again.states().values()) == {"done"}
     assert study.run(again, devices=["cpu"]).complete
     assert trained(out) == dict.fromkeys(made.runs, 1)
+
+
+def test_on_a_mac_runs_are_trained_by_processes_that_are_no_copies(data, tmp_path, monkeypatch, finished):
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(multiprocessing.forkserver, "connect_to_new_process", None)
+    made = study.plan(parse(SMALL), data, tmp_path)
+    assert study.run(made, jobs=2, devices=["cpu"]).complete
+    for name, run in made.runs.items():
+        assert same(weights(made.folder(run)), weights(finished[1].folder(finished[1].runs[name]))), name
 
 
 def test_finished_runs_tell_how_long_the_next_will_take(finished, data):

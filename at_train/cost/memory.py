@@ -1,6 +1,5 @@
 """Peak of the memory that training needs, in a process of its own that does nothing else."""
 
-import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -9,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from at_data import forks
 from at_data.errors import ConfigError
 from at_train import arithmetic
 from at_train.cost.work import Case, Work, applied, penalty_of, recorder_of, step_of, take
@@ -21,12 +21,8 @@ PRELOADED = [__name__, "torch._dynamo"]  # the latter is what the first optimise
 def peak_alone(work: Work, case: Case, say: Callable[[str], None]) -> int | None:
     """Peak of the memory that training needs, from a fresh process that has imported what it needs and no more."""
     say(f"memory of {case.strategy}{' cached' if case.cached else ''} {case.layer or ''}".rstrip())
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(PRELOADED)
     try:
-        with ProcessPoolExecutor(1, context) as process:
+        with ProcessPoolExecutor(1, forks.computing(PRELOADED)) as process:
             return process.submit(peak, work, case).result()
     except BrokenProcessPool as error:
         raise ConfigError(

@@ -1,6 +1,5 @@
 """A Plan -> trained runs: what is ready is trained, what failed is told, what others train is waited for."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -91,8 +90,7 @@ class _Runner:
 
     def go(self) -> None:
         """Return when every run of ours has ended; what is at work is ended by an exception."""
-        context: Any = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = forks.computing(PRELOADED)
         try:
             while True:
                 self._look()

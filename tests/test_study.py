@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,8 @@ from toy_runs import same, weights
 from at_data import manifest
 from at_data.errors import AtError, CheckpointError, ConfigError
 from at_train import results, study
-from at_train.study import locks, runner, schema
+from at_train.batches import Data
+from at_train.study import locks, runner, schema, timings
 from at_train.study.grid import points_of
 from at_train.study.runner import Silent
 
@@ -337,6 +339,14 @@ def test_finished_runs_tell_how_long_the_next_will_take(finished, data):
     left, unknown = made.seconds()
     assert left > 0
     assert unknown == 0
+
+
+def test_a_step_is_timed_until_the_device_has_done_it(data, monkeypatch):
+    waits = []
+    recorded = SimpleNamespace(cpu=lambda: waits.append("done"))
+    monkeypatch.setattr(timings.loop, "learn", lambda *_: recorded)
+    timings.step_s(toy.settings(), Data.open(data / "words"), "cpu")
+    assert len(waits) == 3
 
 
 def test_names_tell_what_differs_and_other_studies_find_the_same_runs(finished, data):

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from importlib.util import find_spec
 from typing import NoReturn
 
 import click
@@ -29,6 +30,12 @@ def run(name: str, command: click.Command) -> None:
     except click.Abort:  # click's word for an interrupt
         raise KeyboardInterrupt from None
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def refuse_windows(name: str) -> None:
+    """Nothing, or say that a command of that name cannot run here, and exit."""
+    if find_spec("fcntl") is None:
+        refuse(name, "this system has no POSIX file locks; expected Linux or macOS; on Windows, install it under WSL")
 
 
 def refuse(name: str, why: str) -> NoReturn:

@@ -6,7 +6,10 @@ import sys
 def main() -> None:
     """Run `at-train`; an interrupt ends in exit 130, and only what trains has something to carry on."""
     try:
-        from at_train.cli import main as run  # noqa: PLC0415 - importing takes long enough to be interrupted
+        from at_data import endings  # noqa: PLC0415 - importing takes long enough to be interrupted
+
+        endings.refuse_windows("at-train")
+        from at_train.cli import main as run  # noqa: PLC0415 - the same, and on Windows it cannot be imported
 
         run()
     except KeyboardInterrupt:

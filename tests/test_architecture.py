@@ -21,7 +21,7 @@ DATA = {
         "at_data.shards",
         "at_data.verify",
     },
-    "at_data.__main__": {"at_data.cli"},
+    "at_data.__main__": {"at_data.cli", "at_data.endings"},
     "at_data.errors": set(),
     "at_data.endings": {"at_data.errors"},
     "at_data.seeds": set(),
@@ -152,7 +152,7 @@ DATA = {
 # errors know nothing of data, so every room of at_train may raise them
 TRAIN = {
     "at_train": {"at_data", "at_train"},
-    "at_train.__main__": {"at_train.cli"},
+    "at_train.__main__": {"at_data.endings", "at_train.cli"},
     "at_train.batches": {"at_data.headers", "at_data.shards", "at_train.batches"},
     "at_train.networks": {"at_train.networks"},
     "at_train.aggregations": set(),

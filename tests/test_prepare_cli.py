@@ -274,6 +274,15 @@ def test_ctrl_c_exits_130_at_any_moment_and_the_next_call_carries_on(
     assert json.loads((folder / "dataset.json").read_text())["counts"]["train"] > 0
 
 
+@pytest.mark.parametrize(("package", "name"), [("at_data", "at-prepare"), ("at_train", "at-train")])
+def test_windows_is_told_in_a_line(package: str, name: str) -> None:
+    lacks = "import os, sys; sys.modules |= dict.fromkeys(['fcntl', 'resource']); del os.O_CLOEXEC, os.O_NONBLOCK"
+    command = [sys.executable, "-c", f"{lacks}; from {package}.__main__ import main; main()"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"{name}: this system has no .*; expected Linux or macOS; .*WSL\n", done.stderr)
+
+
 def test_an_interrupt_while_starting_is_130_too() -> None:
     code = "import sys, builtins, at_data.__main__ as m; real = builtins.__import__\n"
     code += (

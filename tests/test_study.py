@@ -623,6 +623,18 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     locks.take(tmp_path / "lock").release()
 
 
+def test_without_proc_a_lock_is_not_kept_by_who_has_got_the_number_of_a_dead_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_text", lambda _: "")
+    monkeypatch.setattr(locks, "_link", lambda _: "")
+    hold = locks.take(tmp_path)
+    assert locks.owner(tmp_path) == locks.me()
+    assert locks.take(tmp_path) is None
+    hold.file.close()  # as the end of a process does, whose number this one now has
+    assert locks.owner(tmp_path) == locks.me()
+    os.utime(hold.path, (0, time.time() - locks.DEAD_AFTER_S * 2))
+    locks.take(tmp_path).release()
+
+
 def test_the_lock_of_another_machine_is_taken_over_when_it_was_silent_for_long(tmp_path):
     foreign(tmp_path / "fresh", locks.DEAD_AFTER_S / 2)
     foreign(tmp_path / "stale", locks.DEAD_AFTER_S * 2)

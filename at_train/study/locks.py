@@ -3,7 +3,8 @@
 A lock is a folder. Its owner is the file in it with the highest number. Who wants the lock makes the next number, which
 only one process can, and only where no living process owns it. Two things say that an owner lives: a file that it
 holds with flock, where the file system has that, and the owner file itself. On the owner's machine its process is
-looked for; from elsewhere the file must have been touched of late, by the clock of the file system.
+looked for; from elsewhere, and where nobody tells when a process was started, the file must have been touched of late,
+by the clock of the file system.
 """
 
 import errno
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 BEAT_S = 15.0  # an owner touches its file this often
-DEAD_AFTER_S = 180.0  # an owner on another machine that has not for so long is dead
+DEAD_AFTER_S = 180.0  # an owner on another machine, or of unknown start, that has not for so long is dead
 FLOCK = "flock"
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # what file systems that have none answer
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -81,10 +82,11 @@ def owner(folder: Path) -> Owner | None:
         return None
     except (ValueError, TypeError):  # being written at this moment, or cut short by a crash
         found = Owner("?", "?", 0, None)
-    if found.place == _place():
-        alive = found.started == _started(found.pid) if found.started else _exists(found.pid)
+    here = found.place == _place()
+    if here and found.started:
+        alive = found.started == _started(found.pid)
     else:
-        alive = age_s < DEAD_AFTER_S
+        alive = age_s < DEAD_AFTER_S and (not here or _exists(found.pid))
     return found if alive else None
 
 

@@ -18,7 +18,7 @@ DEMO_FIT := --width 0.0625 --epochs 25
 .PHONY: help demo test lint types bench fuzz datasets clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # a stale environment (changed pyproject or constraints) is brought up to date; a missing one is made
 $(STAMP): pyproject.toml constraints.txt

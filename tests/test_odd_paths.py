@@ -135,3 +135,11 @@ def test_make_takes_a_tilde_that_the_shell_leaves_for_the_home(tmp_path: Path) -
     printed = subprocess.run(command, cwd=where, check=True, text=True, capture_output=True, env=known).stdout
     assert "~" not in printed
     assert f"rm -rf '{tmp_path}/my demo'" in printed
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="install make")
+def test_make_tells_its_targets_by_what_every_system_has_alike(tmp_path: Path) -> None:
+    (tmp_path / "awk").symlink_to(shutil.which("awk") or "")  # a Mac's sed knows no tabs
+    command, where = [shutil.which("make") or "", "help"], Path(__file__).parents[1]
+    told = subprocess.run(command, cwd=where, check=True, text=True, capture_output=True, env={"PATH": str(tmp_path)})
+    assert "\ntest        Run the whole test suite\n" in told.stdout

@@ -18,7 +18,15 @@ from at_data.errors import ShardError
 METHOD: Final = "forkserver"
 # one BLAS thread each, or the cores are fought over; no module out of the folder that somebody works in
 WORKERS_KNOW = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONSAFEPATH"), "1"
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "PYTHONSAFEPATH",
+    ),
+    "1",
 )
 # glibc hands large arrays back to the system and asks for them anew, item after item
 WORKERS_KNOW |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}

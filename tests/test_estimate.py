@@ -1,6 +1,8 @@
 """What `plan` says before a build, held against the build."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from at_data import manifest
-from at_data.build import PARTIAL, build, estimate, plan
+from at_data.build import PARTIAL, build, estimate, journal, plan
 from at_data.build.estimates import lengths, space, trial
 from at_data.errors import ManifestError, ShardError
 
@@ -141,6 +143,17 @@ def test_no_audio_is_decoded_unless_there_is_need_and_then_by_a_worker(
     assert found.core_s is None
     assert found.recordings_decoded == 0
     with pytest.raises(AssertionError, match="decoded"):
+        estimate(plan(manifest.parse(settings, "here"), digits), timed=True)
+
+
+def test_a_time_that_cannot_be_taken_for_want_of_shared_memory_is_told_in_a_line(
+    digits: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/dev/shm")  # noqa: S108 - what Linux says
+
+    monkeypatch.setattr(journal, "RawArray", absent)
+    with pytest.raises(ShardError, match="no such file or directory; expected a folder that can be written"):
         estimate(plan(manifest.parse(settings, "here"), digits), timed=True)
 
 

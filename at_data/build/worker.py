@@ -68,7 +68,10 @@ class Worker:
     """
 
     def __init__(self, limits: journal.Limits, hold: int | None = None) -> None:
-        self.journal = journal.Journal(limits)
+        try:
+            self.journal = journal.Journal(limits)
+        except OSError as error:  # a Linux without a /dev/shm that can be written
+            raise unusable(error, "workers") from error
         self.spent: dict[str, float] = {}
         """Seconds of every stage of the tasks that gave a result."""
         for left in reversed(range(STARTS)):

@@ -192,7 +192,8 @@ def test_table_says_when_it_is_not_utf8(tmp_path, name):
         list(table.recordings(tmp_path))
 
 
-parts = st.sampled_from(["a", "b.wav", ".c", "d.", "e.f.wav", "..g", "h..wav", " ", ".", "\u00e9.ogg"])
+# not "..g": what its suffix is depends on the version of Python
+parts = st.sampled_from(["a", "b.wav", ".c", "d.", "e.f.wav", "h..wav", " ", ".", "\u00e9.ogg"])
 
 
 @given(st.lists(parts, min_size=1, max_size=4).map("/".join))

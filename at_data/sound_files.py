@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from functools import cached_property
 from pathlib import Path
 from unicodedata import normalize
 
@@ -39,10 +40,15 @@ class Stream(soundfile.SoundFile):
         """Whether the library can go to another place in it."""
         return bool(super().seekable())
 
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether its samples are whole numbers, of which none lies beyond full scale: FLAC and plain integers."""
+        return bool(self.subtype.startswith("PCM_"))
+
     @property
     def forgets(self) -> bool:
         """Whether a sample is the same whatever was decoded before it: FLAC and plain numbers, no other codec."""
-        return self.subtype.startswith("PCM_") or self.subtype in {"FLOAT", "DOUBLE"}
+        return self.bounded or self.subtype in {"FLOAT", "DOUBLE"}
 
 
 class Opened:
@@ -82,8 +88,9 @@ class Opened:
             # libsndfile is handed the open file: names in another encoding, and suffixes that mislead, never reach it.
             self._sound = Stream(self._file, closefd=False)
             refuse_impossible(self._sound.samplerate, self._sound.channels, where)
-            containers.check(self._file, self._sound.format, where)
-            self._sound.guessed = containers.guessed(self._file, self._sound.format, self._sound.frames, where)
+            kind = self._sound.format
+            containers.check(self._file, kind, where)
+            self._sound.guessed = containers.guessed(self._file, kind, self._sound.frames, where)
             self._path = path
         return self._sound
 

@@ -3,10 +3,9 @@
     python bench/bench_prepare_peers.py [--clips 3000] [--rounds 2]
 
 Each peer is a script of `bench/peers` with an environment of its own, made with pip on first use (a gigabyte or two).
-Peers are given their start-up: their clock runs from the first file to the last, with libraries imported. The clock of
-`at-prepare build --workers 2` starts before Python does and stops after it left; without start-up, from the difference
-to a quarter of the files, it has what the peers are given. The floor is that of
-`floors.py`. Rounds alternate; medians.
+`whole` is by the clock, from before Python starts to after it left. Without start-up the clock of a peer runs from the
+first file to the last, with libraries imported; `at-prepare build --workers 2` has the difference to a quarter of the
+files. The floor is that of `floors.py`. Rounds alternate; medians.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +45,19 @@ PEERS = {
 }
 
 
-def clips_a_second(python: Path, peer: Peer, listed: Path) -> float:
-    """Speed that a peer measures of itself."""
+def clips_a_second(python: Path, peer: Peer, listed: Path) -> tuple[float, float]:
+    """Speed of a peer by the clock of whoever calls it, and by its own."""
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     script = Path(__file__).parent / "peers" / f"{peer.script}.py"
+    began = time.perf_counter()
     done = subprocess.run([python, script, listed, OUT / "out"], capture_output=True, text=True, check=False)
+    whole_s = time.perf_counter() - began
     shutil.rmtree(OUT, ignore_errors=True)
     if done.returncode:
         sys.exit(f"{script} ended with {done.returncode}\n{done.stderr[-2000:]}")
     told = json.loads(done.stdout.splitlines()[-1])
-    return told["items"] / told["seconds"]
+    return told["items"] / whole_s, told["items"] / told["seconds"]
 
 
 def main() -> None:
@@ -69,29 +71,36 @@ def main() -> None:
     listed = made.folder / "paths.txt"
     listed.write_text("\n".join(str(path) for path in sorted(made.folder.glob("*.wav"))))
     pythons = {name: python_of(peer.script.replace("_", "-"), peer.packages) for name, peer in PEERS.items()}
-    speeds: dict[str, list[float]] = {name: [] for name in PEERS}
-    ours, further, floor = [], [], []
+    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in PEERS}
+    ours, floor = [], []
     for _ in range(arguments.rounds):
         short_s, full_s = (bench_prepare.build(made, rows, 2)[0] for rows in (made.short, made.full))
-        ours.append(made.items / full_s)
-        further.append((made.items - made.fewer) / (full_s - short_s))
+        ours.append((made.items / full_s, (made.items - made.fewer) / (full_s - short_s)))
         floor.append(made.items / floors.seconds(made, 2)[0])
         for name, python in pythons.items():
             if python:
                 speeds[name].append(clips_a_second(python, PEERS[name], listed))
     shutil.rmtree(bench_prepare.OUT, ignore_errors=True)
+    whole, further = medians(ours)
+    at_least = statistics.median(floor)
     print(f"# bench_prepare_peers: {arguments.clips} one-second wavs at 8 kHz, medians of {arguments.rounds} rounds")
-    print("                     processes  clips/s  ours is")
-    mine = statistics.median(ours)
-    print(f"{'at-prepare build':<20}{2:>10}{mine:>9.0f}")
-    print(f"{'  without start-up':<20}{2:>10}{statistics.median(further):>9.0f}")
-    print(f"{'  the floor':<20}{2:>10}{statistics.median(floor):>9.0f}{mine / statistics.median(floor):>7.1f} x")
+    print(f"{'':<20}{'':>10}{'clips/s, without':>26}{'ours to it, without':>27}")
+    print(f"{'':<20}{'processes':>10}{'whole':>14}{'start-up':>12}{'whole':>15}{'start-up':>12}")
+    print(f"{'at-prepare build':<20}{2:>10}{whole:>14.0f}{further:>12.0f}")
+    print(f"{'the floor':<20}{2:>10}{'':>14}{at_least:>12.0f}{'':>15}{further / at_least:>12.1f}")
     for name, peer in PEERS.items():
         if speeds[name]:
-            theirs = statistics.median(speeds[name])
-            print(f"{name:<20}{peer.processes:>10}{theirs:>9.0f}{mine / theirs:>7.1f} x  (wanted: {peer.wanted:g})")
+            told, own = medians(speeds[name])
+            ratios = f"{whole / told:>15.1f}{further / own:>12.1f}"
+            print(f"{name:<20}{peer.processes:>10}{told:>14.0f}{own:>12.0f}{ratios}  (wanted: {peer.wanted:g})")
         else:
             print(f"{name:<20}{peer.processes:>10}   skipped: pip could not make its environment")
+
+
+def medians(taken: list[tuple[float, float]]) -> tuple[float, float]:
+    """Of the first and of the second of each."""
+    first, second = zip(*taken, strict=True)
+    return statistics.median(first), statistics.median(second)
 
 
 if __name__ == "__main__":

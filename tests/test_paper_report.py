@@ -141,6 +141,16 @@ def test_numbers_of_table_2_are_those_of_the_other_networks(study):
     assert [table[2][place] for place in (3, 6, 8)] == ["100", "97.6", "91.8"]
 
 
+def test_numbers_of_table_2_stand_beside_its_own_settings_alone(tmp_path):
+    kinds = [{}, {}, {"epochs": 0, "selection": "last"}, {"labels": "shuffled", "selection": "last"}, {"width": 0.5}]
+    for seed, how in enumerate(kinds):
+        trained(tmp_path, SESSION, seed, **how)
+    table = paper_tables.pretraining(sections_of(tmp_path)).table
+    beside = {row[0]: [row[place] for place in (3, 6, 8)] for row in table[1:]}
+    assert beside.pop("iemocap_session: session") == ["7.3", "99.8", "96.5"]
+    assert list(beside.values()) == [["-"] * 3] * 3, beside
+
+
 def test_no_number_of_the_paper_stands_beside_what_it_did_not_do(tmp_path):
     untrained = trained(tmp_path, SESSION, epochs=0, selection="last")
     twin = EMOTION | {"name": "ravdess_emotion_random", "corpus": "ravdess"}

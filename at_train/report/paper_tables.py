@@ -137,10 +137,11 @@ def pretraining(sections: Sequence[Section]) -> Shown | None:
     titles = ["dataset: task", "classes", "hours", *beside, "seeds", "train (%)", *beside, "test (%)", *beside]
     rows = []
     for section, known in zip(apart, published, strict=True):
-        hours = [f"{known.hours:g}" if known else UNKNOWN] * len(beside)
-        theirs = [[paper.text(2, getattr(known, split, None))] * len(beside) for split in SPLITS[:2]]
         kinds = [orthogonals.untaught(group.runs[0]) for group in section.groups]
         for group, kind in zip(section.groups, kinds, strict=True):
+            like = None if kind or group.row.details else known
+            hours = [f"{like.hours:g}" if like else UNKNOWN] * len(beside)
+            theirs = [[paper.text(2, getattr(like, split, None))] * len(beside) for split in SPLITS[:2]]
             ours = [with_interval(average(score(group.runs, "accuracy", split))) for split in SPLITS[:2]]
             words = ", ".join(filter(None, (kind, group.row.details * (kinds.count(kind) > 1))))
             title = f"{section.dataset}: {section.target}" + f", {words}" * bool(words)

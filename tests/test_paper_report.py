@@ -141,6 +141,14 @@ def test_numbers_of_table_2_are_those_of_the_other_networks(study):
     assert [table[2][place] for place in (3, 6, 8)] == ["100", "97.6", "91.8"]
 
 
+def test_table_2_tells_that_the_papers_speakers_are_sessions(tmp_path):
+    trained(tmp_path, data("iemocap_speaker", "speaker", "iemocap"))
+    shown = paper_tables.pretraining(sections_of(tmp_path))
+    assert shown.table[1][6] == "99.8"
+    assert "five speakers are its five sessions" in shown.note
+    assert "Good-Sounds" not in shown.note
+
+
 def test_numbers_of_table_2_stand_beside_its_own_settings_alone(tmp_path):
     kinds = [{}, {}, {"epochs": 0, "selection": "last"}, {"labels": "shuffled", "selection": "last"}, {"width": 0.5}]
     for seed, how in enumerate(kinds):

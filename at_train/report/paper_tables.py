@@ -150,7 +150,8 @@ def pretraining(sections: Sequence[Section]) -> Shown | None:
     if not rows:
         return None
     title = ("Table 2: a" if beside else "A") + "ccuracy of networks trained alone"
-    note = paper.NOTES[2] if any(one and one.dataset == "Good-Sounds" for one in published) else ""
+    there = {one.dataset for one in published if one}
+    note = " ".join(words for dataset, words in paper.NOTES_ON_PRETRAINED.items() if dataset in there)
     return Shown(title, [titles, *rows], note)
 
 

@@ -52,6 +52,14 @@ def test_shares_are_met_as_closely_as_whole_groups_allow(seed: int, speakers: in
         assert abs(counts[split] - share * len(recordings)) <= 6  # one speaker
 
 
+@pytest.mark.parametrize(("speakers", "parts"), [(3, (1, 1, 1)), (5, (3, 1, 1)), (10, (7, 2, 1)), (12, (8, 3, 1))])
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_groups_are_divided_as_the_fidelity_page_says(speakers: int, parts: tuple[int, ...], seed: int) -> None:
+    assigned = assign(crossed(speakers, 2, 3), fractions("speaker", 0.7, 0.2, 0.1), seed, "word")
+    counts = Counter(assigned.values())
+    assert tuple(counts[split] // 6 for split in ("train", "valid", "test")) == parts
+
+
 def test_random_split_cuts_at_the_exact_shares() -> None:
     counts = Counter(assign(crossed(50, 10, 2), fractions("random", 0.7, 0.2, 0.1), 3, "word").values())
     assert counts == {"train": 700, "valid": 200, "test": 100}

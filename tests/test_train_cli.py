@@ -352,6 +352,20 @@ def test_a_study_is_planned_trained_and_reported_by_its_folder(words, main, tmp_
     assert (tmp_path / "out" / "report" / "index.html").is_file()
 
 
+def test_a_dry_run_counts_on_as_many_jobs_as_devices(words, main, tmp_path):
+    (tmp_path / "small.yaml").write_text(STUDY.replace("DATASET", words.name))
+    asked = ("study", tmp_path / "small.yaml", "--datasets", words.parent, "--out", tmp_path / "out")
+    assert main(*asked)[0] == 0
+    (tmp_path / "small.yaml").write_text(STUDY.replace("DATASET", words.name).replace("[1, 2]", "[1, 2, 3, 4]"))
+    left = {
+        how: json.loads(main(*asked, "--dry-run", "--json", *how)[1])["seconds_left"]
+        for how in [(), ("--devices", "0,1"), ("--devices", "0,1", "--jobs", 1), ("--jobs", 2)]
+    }
+    one, two_devices, one_job, two_jobs = left.values()
+    assert one > 0
+    assert (two_devices, one_job, two_jobs) == pytest.approx((one / 2, one, one / 2))
+
+
 def test_a_study_whose_runs_fail_exits_one_and_says_which(words, main, tmp_path):
     broken = STUDY.replace("DATASET", words.name).replace("epochs: 1", "epochs: 1, learning_rate: 1.0e+30")
     (tmp_path / "small.yaml").write_text(broken)

@@ -77,7 +77,12 @@ def fit(
     "--datasets", required=True, type=FOLDER, help="Folder that holds the datasets, as at-prepare writes them."
 )
 @click.option("--out", required=True, type=FOLDER, help="Folder of the study: its runs, failures and plan.")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it takes; train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be trained and, by runs of its kind that were timed in the study's folder, how long it takes; "
+    "train nothing.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time.  [default: one for each device]")
 @click.option("--devices", default="", help="Graphics cards to use, as 0,1, or what --device of fit takes.")
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Which of --world callers this is.")
@@ -112,12 +117,12 @@ def study(
 
     plan = studies.plan(studies.load(study), datasets, out)
     states = plan.states()
+    names = [name for name in devices.split(",") if name]
     if dry_run:
-        seconds, unknown = plan.seconds(jobs or 1)
+        seconds, unknown = plan.seconds(jobs or max(1, len(names)))
         facts = {"study": plan.study.name, "runs": states, "seconds_left": seconds, "runs_of_unknown_length": unknown}
         click.echo(json.dumps(facts, indent=1) if as_json else _planned(plan.study.name, states, seconds, unknown))
         return
-    names = [name for name in devices.split(",") if name]
     outcome = studies.run(
         plan, jobs, names, rank, world, retry=retry_failed, cache_orthogonal=cache_orthogonal, progress=_StudyBar()
     )

@@ -192,7 +192,7 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 def picture(dataset: Dataset, path: Path) -> None:
-    """PNG with example spectrograms of every class, in dB under the dataset's maximum.
+    """PNG with example spectrograms of twelve classes at most: magnitudes in dB, where 0 dB is 1, from -90 to -10.
 
     ShardError where the file cannot be written.
     """

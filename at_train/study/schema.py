@@ -72,7 +72,10 @@ class Entry(Wanted):
 
 
 class Select(_Block):
-    """How a report picks one layer of several; the runner trains them all."""
+    """How one layer of several is picked, written down for readers.
+
+    The runner trains them all. Reports pick one by this rule in every row that has several, named here or not.
+    """
 
     rule: Literal["best_validation_accuracy"]
     over: Literal["layers"]

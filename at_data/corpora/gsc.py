@@ -18,7 +18,7 @@ from at_data.errors import CorpusError
 from at_data.recordings import Recording
 
 LICENCE = "CC BY 4.0"
-SOURCE = "Speech Commands v0.02 archive, download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+SOURCE = "Speech Commands archive, v0.02 or v0.01, download.tensorflow.org/data"
 CITATION = "P. Warden, 'Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition', arXiv:1804.03209, 2018"
 GROUPS = ("speaker",)
 UNPACKS_TO = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")

@@ -7,6 +7,10 @@ from at_data.corpora import gsc
 from at_data.errors import CorpusError
 
 
+def test_the_source_that_cards_name_is_that_of_every_version_read():
+    assert all(archive.subset in gsc.SOURCE for archive in gsc.ARCHIVES)
+
+
 def test_gsc_has_no_published_split_without_its_lists(tmp_path):
     lay_out(tmp_path, audio("zero/ab12_nohash_0.wav", "one/ab12_nohash_3.wav"))
     assert [r.published_split for r in gsc.recordings(tmp_path)] == [None, None]

@@ -251,9 +251,21 @@ def orthogonal(path: Path, run: str, ours: Facts) -> tuple[Network, Facts]:
 def copy_convolutions(source: Network, target: Network) -> int:
     """Number of tensors copied from the convolutions of one network into those of another, each of them.
 
-    Raises CheckpointError when the networks differ in layers or shapes. The released code of the paper meant to do this
-    and copied nothing, so every tensor is compared afterwards.
+    Raises CheckpointError as `refuse_other_convolutions`. The released code of the paper meant to do this and copied
+    nothing, so every tensor is compared afterwards.
     """
+    refuse_other_convolutions(source, target)
+    theirs, ours = _convolution_weights(source), _convolution_weights(target)
+    for name, tensor in theirs.items():
+        with torch.no_grad():
+            ours[name].copy_(tensor)
+    assert theirs
+    assert all(torch.equal(tensor.cpu(), ours[name].cpu()) for name, tensor in theirs.items())
+    return len(theirs)
+
+
+def refuse_other_convolutions(source: Network, target: Network) -> None:
+    """Nothing, or CheckpointError where the convolutions of two networks differ in layers or shapes."""
     theirs, ours = _convolution_weights(source), _convolution_weights(target)
     if theirs.keys() != ours.keys():
         odd = ", ".join(sorted(theirs.keys() ^ ours.keys()))
@@ -271,11 +283,6 @@ def copy_convolutions(source: Network, target: Network) -> int:
                 f"{tuple(ours[name].shape)}",
                 "train both networks with the same --network and --width",
             )
-        with torch.no_grad():
-            ours[name].copy_(tensor)
-    assert theirs
-    assert all(torch.equal(tensor.cpu(), ours[name].cpu()) for name, tensor in theirs.items())
-    return len(theirs)
 
 
 def freeze(network: Network, layer: str) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from at_data.errors import ConfigError
 from at_train import checkpoints, feature_maps, run_folder
 from at_train.adversaries import Adversary
+from at_train.aggregations import AGGREGATIONS
 from at_train.batches import Split
 from at_train.checkpoints import Facts
 from at_train.config import Settings
@@ -94,6 +95,21 @@ def inherited(others: Sequence[Orthogonal]) -> tuple[set[str], set[str]]:
     """Items, with their corpus, and waveforms that a run which uses these has by way of them; see `seen.heard`."""
     lists = [heard(other.folder, other.facts) for other in others]
     return set[str]().union(*(items for items, _ in lists)), set[str]().union(*(waveforms for _, waveforms in lists))
+
+
+def refuse_misfits(settings: Settings, network: Network, others: Sequence[Network]) -> None:
+    """Nothing, or CheckpointError or ConfigError where `apply` would refuse other networks for their sizes.
+
+    Weights do not count; the layers that are compared have to be there.
+    """
+    if settings.strategy in COPYING:
+        checkpoints.refuse_other_convolutions(others[0], network)
+    for layer in settings.layers if settings.strategy in COMPARING else ():
+        channels = [len(next(one.convolutions()[layer].parameters())) for one in (network, others[-1])]
+        try:
+            AGGREGATIONS[settings.aggregation](*(torch.zeros(1, count, 1, 1) for count in channels))
+        except ConfigError as error:
+            raise ConfigError(f"layer {layer}, {error.where}", error.came, error.expected, error.todo) from None
 
 
 def apply(

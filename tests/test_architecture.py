@@ -180,6 +180,7 @@ TRAIN = {
     "at_train.run_folder": {"at_train.config"},
     "at_train.strategies": {
         "at_train.adversaries",
+        "at_train.aggregations",
         "at_train.batches",
         "at_train.checkpoints",
         "at_train.config",

@@ -265,6 +265,28 @@ def test_unknown_names_are_told_before_the_first_run(data, tmp_path, entry, mess
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ({"strategy": "init", "layers": []}, r"runs anti: orthogonal: conv1.* of shape \(\d+, 1, 3, 3\)"),
+        ({"strategy": "freeze"}, "runs anti: orthogonal: conv1"),
+        ({"strategy": "anti"}, r"runs anti: layer conv3, gram: maps of .*equal batch, channels"),
+        ({"strategy": "anti", "aggregation": "none", "variant": "as_released"}, "runs anti: layer conv3, none: maps"),
+    ],
+)
+def test_networks_that_do_not_fit_each_other_are_told_before_the_first_is_trained(data, tmp_path, strategy, message):
+    wider = {"voice": {**STUDY["orthogonal"]["voice"], "width": 2 * toy.WIDTH}}
+    wrong = parse(SMALL, orthogonal=wider, runs=[SMALL["runs"][0], {**SMALL["runs"][1], **strategy}])
+    with pytest.raises(AtError, match=message):
+        study.plan(wrong, data, tmp_path)
+
+
+def test_networks_of_other_widths_are_compared_where_channels_do_not_count(data, tmp_path):
+    wider = {"voice": {**STUDY["orthogonal"]["voice"], "width": 2 * toy.WIDTH}}
+    made = study.plan(parse(SMALL, orthogonal=wider, settings={**SETTINGS, "aggregation": "mean"}), data, tmp_path)
+    assert len(made.runs) == 3
+
+
 def test_an_absent_dataset_is_told_with_what_is_there_and_how_to_get_it(data, tmp_path):
     for name, message in (
         ("word", r"no dataset 'word' in it \(there: speakers, words\).*did you mean 'words'"),

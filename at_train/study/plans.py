@@ -10,10 +10,11 @@ from uuid import uuid4
 import torch
 
 from at_data.errors import AtError, CheckpointError, ConfigError
-from at_train import checkpoints, config, networks, results, run_folder
+from at_train import checkpoints, config, networks, results, run_folder, strategies
 from at_train.batches import Data
 from at_train.checkpoints import Facts
 from at_train.config import Settings
+from at_train.networks import Network
 from at_train.study import datasets, locks
 from at_train.study.grid import Point, points_of
 from at_train.study.schema import Study
@@ -222,8 +223,8 @@ class _Maker:
         data = datasets.opened(folder, settings.target)
         settings = settings.model_copy(update={"target": data.target, "orthogonal": ()})
         check(settings, data)
-        for other in others:
-            self._check_fits(other, settings, data)
+        outlines = [self._outline_that_fits(other, settings, data) for other in others]
+        strategies.refuse_misfits(settings, _outline(settings, data), outlines)
         _check_first_of_dual(settings, others)
         digest = config.digest(settings, data.header.content, [other.digest for other in others])
         name = f"{_label(settings, data)}-{digest[:8]}"
@@ -231,18 +232,21 @@ class _Maker:
         names = tuple(other.name for other in others)
         return Run(name, digest, role, folder, settings, names, like(settings, data), seconds)
 
-    def _check_fits(self, other: Run, settings: Settings, data: Data) -> None:
-        """Nothing, or an error where the network of another run cannot be what this run needs it for."""
+    def _outline_that_fits(self, other: Run, settings: Settings, data: Data) -> Network:
+        """Network of another run, without weights; an error where it knows other inputs or lacks a layer."""
         theirs = datasets.opened(other.dataset, other.settings.target)
         checkpoints.refuse_unlike(Path(other.name), Facts(**theirs.facts()), Facts(**data.facts()))
+        outline = _outline(other.settings, theirs)
         for layer in settings.layers:
-            config.check_known(f"layer of {other.name}", layer, _layers(other.settings, theirs))
+            config.check_known(f"layer of {other.name}", layer, outline.layers)
+        return outline
 
 
-def _layers(settings: Settings, data: Data) -> list[str]:
+def _outline(settings: Settings, data: Data) -> Network:
+    """Network of a run without weights, of which only layers and shapes are known."""
     with torch.device("meta"):
         shape = (data.header.frames, data.header.bins)
-        return list(networks.build(settings.network, len(data.classes), shape, settings.width).layers)
+        return networks.build(settings.network, len(data.classes), shape, settings.width)
 
 
 def _check_first_of_dual(settings: Settings, others: list[Run]) -> None:

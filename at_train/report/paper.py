@@ -2,8 +2,8 @@
 
 Source: Guizzo, Weyde and Tarroni 2021, "Anti-transfer learning for task invariance in convolutional neural networks for
 speech processing", Neural Networks 142, 238-251, https://doi.org/10.1016/j.neunet.2021.05.012, accepted version, tables
-2 to 6. Its rows are single runs, the layer of anti-transfer chosen by validation accuracy; its baselines are means of
-repeated runs. It gives no interval.
+2 to 6. Rows of anti-transfer are single runs, their layer chosen by validation accuracy; those of strategies none and
+init are means of about 20 and of 3 runs, as the authors' code says. It gives no interval.
 """
 
 from collections.abc import Sequence

@@ -149,6 +149,13 @@ def test_table_2_tells_that_the_papers_speakers_are_sessions(tmp_path):
     assert "Good-Sounds" not in shown.note
 
 
+def test_table_2_tells_what_its_hours_are_where_the_papers_stand_beside_them(tmp_path):
+    write_run(tmp_path / "runs", 0, dataset=data("synth_speaker", "speaker", "synth"))
+    assert paper_tables.pretraining(sections_of(tmp_path)).note == ""
+    write_run(tmp_path / "runs", 0, dataset=WORD)
+    assert "padding included" in paper_tables.pretraining(sections_of(tmp_path)).note
+
+
 def test_numbers_of_table_2_stand_beside_its_own_settings_alone(tmp_path):
     kinds = [{}, {}, {"epochs": 0, "selection": "last"}, {"labels": "shuffled", "selection": "last"}, {"width": 0.5}]
     for seed, how in enumerate(kinds):

@@ -121,6 +121,7 @@ AGGREGATED_ON = ("iemocap_emotion_random", ("word",))  # dataset and orthogonal 
 AVERAGE_GAIN = {"train": 2.35, "test": 4.11}  # section 4.3, in points; not what its tables give
 SAME = {"session": "speaker"}  # what the paper calls speakers of IEMOCAP are its five sessions
 AS_RELEASED = "_as_released"
+HOURS = "Our hours are of the items of all splits, their padding included; the paper's are of recorded material."
 NOTES_ON_PRETRAINED = {  # by dataset of table 2
     "IEMOCAP (4 sec)": "IEMOCAP: the paper's five speakers are its five sessions, of two actors each.",
     "Good-Sounds": "Good-Sounds: the public code of the paper's authors gave every item the same label, hence 100.0.",

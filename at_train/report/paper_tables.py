@@ -151,7 +151,8 @@ def pretraining(sections: Sequence[Section]) -> Shown | None:
         return None
     title = ("Table 2: a" if beside else "A") + "ccuracy of networks trained alone"
     there = {one.dataset for one in published if one}
-    note = " ".join(words for dataset, words in paper.NOTES_ON_PRETRAINED.items() if dataset in there)
+    notes = [words for dataset, words in paper.NOTES_ON_PRETRAINED.items() if dataset in there]
+    note = " ".join([paper.HOURS, *notes] if beside else notes)
     return Shown(title, [titles, *rows], note)
 
 

@@ -52,8 +52,7 @@ def _products_in_tf32(*, allowed: bool) -> Iterator[None]:
 
 
 def laid_out(module: M, device: torch.device) -> M:
-    """The module on a device, channels last: on a CPU a quarter off a step at best, at worst nothing
-    (docs/performance.md).
+    """The module on a device, channels last, which may take a quarter off a step (docs/performance.md).
 
     Not on MPS, where torch 2.13 and older may read weights of that layout as if they had the usual one, without a word:
     https://github.com/pytorch/pytorch/issues/192212

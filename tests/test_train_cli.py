@@ -343,6 +343,12 @@ def test_a_study_is_planned_trained_and_reported_by_its_folder(words, main, tmp_
     asked = ("study", tmp_path / "small.yaml", "--datasets", words.parent, "--out", tmp_path / "out")
     code, out, _ = main(*asked, "--dry-run")
     assert (code, "2 runs, 2 missing" in out) == (0, True)
+    assert "2 runs of a kind that nobody has timed here" in out
+    code, out, _ = main(*asked, "--dry-run", "--time", "--json")
+    told = json.loads(out)
+    assert (code, told["runs_of_unknown_length"], told["seconds_left"] > 0) == (0, 0, True)
+    code, _, err = main(*asked, "--time")
+    assert (code, "--time goes with --dry-run" in err) == (2, True)
     assert not (tmp_path / "out").exists()
     code, out, _ = main(*asked)
     assert (code, "2 done, 0 failed, 0 blocked" in out) == (0, True)

@@ -83,6 +83,7 @@ def fit(
     help="Say what would be trained and, by runs of its kind that were timed in the study's folder, how long it takes; "
     "train nothing.",
 )
+@click.option("--time", "timed", is_flag=True, help="With --dry-run: time a step of each kind that nobody has timed.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time.  [default: one for each device]")
 @click.option("--devices", default="", help="Graphics cards to use, as 0,1, or what --device of fit takes.")
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Which of --world callers this is.")
@@ -100,6 +101,7 @@ def study(
     devices: str,
     *,
     dry_run: bool,
+    timed: bool,
     jobs: int | None,
     rank: int,
     world: int,
@@ -115,9 +117,12 @@ def study(
     """
     from at_train import study as studies  # noqa: PLC0415 - torch, which --help does not need
 
-    plan = studies.plan(studies.load(study), datasets, out)
-    states = plan.states()
+    if timed and not dry_run:
+        raise click.UsageError("--time goes with --dry-run")
     names = [name for name in devices.split(",") if name]
+    tried_on = ("cuda" if names[0].isdecimal() else names[0]) if names else "auto"
+    plan = studies.plan(studies.load(study), datasets, out, trial=tried_on if timed else None)
+    states = plan.states()
     if dry_run:
         seconds, unknown = plan.seconds(jobs or max(1, len(names)))
         facts = {"study": plan.study.name, "runs": states, "seconds_left": seconds, "runs_of_unknown_length": unknown}

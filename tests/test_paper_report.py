@@ -166,6 +166,15 @@ def test_numbers_of_table_2_stand_beside_its_own_settings_alone(tmp_path):
     assert list(beside.values()) == [["-"] * 3] * 3, beside
 
 
+def test_controls_of_a_network_do_not_take_the_papers_number_from_it(tmp_path):
+    for how in ({}, {"epochs": 0, "selection": "last"}, {"labels": "shuffled", "selection": "last"}):
+        trained(tmp_path, SESSION, **how)
+    table = paper_tables.pretraining(sections_of(tmp_path)).table
+    beside = {row[0]: [row[place] for place in (3, 6, 8)] for row in table[1:]}
+    assert beside.pop("iemocap_session: session") == ["7.3", "99.8", "96.5"]
+    assert list(beside.values()) == [["-"] * 3] * 2, beside
+
+
 def test_no_number_of_the_paper_stands_beside_what_it_did_not_do(tmp_path):
     untrained = trained(tmp_path, SESSION, epochs=0, selection="last")
     twin = EMOTION | {"name": "ravdess_emotion_random", "corpus": "ravdess"}

@@ -131,13 +131,17 @@ def natural(label: str) -> list[tuple[bool, float, str]]:
 
 
 def _usual(asked: Mapping[tuple[str, str], Sequence[Run]]) -> dict[str, dict[str, Any]]:
-    """By family the values that settings have in more of its runs than any other value, and those of the paper."""
+    """By family the values that settings have in more of its runs than any other value, and those of the paper.
+
+    Untaught networks have no say while there are others.
+    """
     together: dict[str, list[Run]] = {}
     for names, runs in asked.items():
         together.setdefault(family(*names), []).extend(runs)
     found = {}
     for name, runs in together.items():
-        acting = [used(run, _names(runs)) for run in runs]
+        taught = [run for run in runs if not orthogonals.untaught(run)] or runs
+        acting = [used(run, _names(runs)) for run in taught]
         common = {setting: commonest(one[setting] for one in acting if setting in one) for setting in _names(runs)}
         found[name] = common | USUAL
     return found

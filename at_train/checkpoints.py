@@ -215,8 +215,8 @@ def network(path: Path, checkpoint: Checkpoint) -> Network:
     try:
         checkpoint_checks.check_settings(settings)
         shape = (facts.frames, facts.bins)
-        with torch.device("meta"):  # a width can ask for more than memory: sizes first, then numbers
-            planned = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
+        # a width can ask for more than memory: sizes first, then numbers
+        planned = networks.outline(settings["network"], len(facts.classes), shape, settings["width"])
         _refuse_other_sizes(path, checkpoint.weights, planned.state_dict())
         built = networks.build(settings["network"], len(facts.classes), shape, settings["width"])
     except (ConfigError, ValueError, TypeError) as error:

@@ -54,10 +54,8 @@ def check(settings: Settings, data: Data) -> None:
     config.check_known("network", settings.network, networks.names())
     config.check_known("aggregation", settings.aggregation, AGGREGATIONS)
     config.check_known("similarity", settings.similarity, SIMILARITIES)
-    with torch.device("meta"):
-        layers = networks.build(
-            settings.network, len(data.classes), (data.header.frames, data.header.bins), settings.width
-        ).layers
+    shape = (data.header.frames, data.header.bins)
+    layers = networks.outline(settings.network, len(data.classes), shape, settings.width).layers
     for layer in settings.layers:
         config.check_known("layer", layer, layers)
     if settings.nuisance is not None:

@@ -183,8 +183,7 @@ def kernels(work: Work) -> list[tuple[str, float]]:
 
 def equation_4(work: Work, layer: str) -> int:
     """Bytes that the paper expects anti-transfer at a layer to take."""
-    with torch.device("meta"):
-        outline = networks.build("vgg16", CLASSES, work.shape, work.width)
+    outline = networks.outline("vgg16", CLASSES, work.shape, work.width)
     return encoder_bytes(outline) + compared_bytes(map_shapes(outline, *work.shape)[layer], work.batch_size)
 
 

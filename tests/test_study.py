@@ -22,7 +22,7 @@ from toy_runs import same, weights
 
 from at_data import manifest
 from at_data.errors import AtError, CheckpointError, ConfigError
-from at_train import results, study
+from at_train import networks, results, study
 from at_train.batches import Data
 from at_train.study import locks, runner, schema, timings
 from at_train.study.grid import points_of
@@ -285,6 +285,14 @@ def test_networks_of_other_widths_are_compared_where_channels_do_not_count(data,
     wider = {"voice": {**STUDY["orthogonal"]["voice"], "width": 2 * toy.WIDTH}}
     made = study.plan(parse(SMALL, orthogonal=wider, settings={**SETTINGS, "aggregation": "mean"}), data, tmp_path)
     assert len(made.runs) == 3
+
+
+def test_a_plan_makes_an_outline_of_each_network_once(data, tmp_path, monkeypatch):
+    made, build = [], networks.build
+    monkeypatch.setattr(networks, "build", lambda *how: made.append(how) or build(*how))
+    networks.outline.cache_clear()
+    study.plan(parse(STUDY), data, tmp_path)
+    assert len(made) == len(set(made)) == 2
 
 
 def test_an_absent_dataset_is_told_with_what_is_there_and_how_to_get_it(data, tmp_path):

@@ -52,17 +52,14 @@ class Work:
 
     def network(self) -> Network:
         """A network on the device, as training lays it out."""
-        return arithmetic.laid_out(self.drawn(), torch.device(self.device))
+        settings = self.settings
+        drawn = networks.build(settings.network, self.classes, (self.frames, self.bins), settings.width)
+        return arithmetic.laid_out(drawn, torch.device(self.device))
 
     def outline(self) -> Network:
         """A network without weights, of which only shapes are known."""
-        with torch.device("meta"):
-            return self.drawn()
-
-    def drawn(self) -> Network:
-        """A network wherever torch makes its tensors now."""
         settings = self.settings
-        return networks.build(settings.network, self.classes, (self.frames, self.bins), settings.width)
+        return networks.outline(settings.network, self.classes, (self.frames, self.bins), settings.width)
 
     def batch(self) -> Batch:
         """Random items."""

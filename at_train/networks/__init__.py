@@ -6,7 +6,9 @@ A network module offers `build(classes, shape, width) -> Network` and nothing el
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from functools import lru_cache
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -67,3 +69,13 @@ def build(name: str, classes: int, shape: tuple[int, int], width: float = 1.0) -
         came = f"got {width}, a network that cannot be made ({' '.join(str(error).split())})"
         raise ConfigError("width", came, "one that memory holds", "choose a smaller one") from error
     return network
+
+
+@lru_cache
+def outline(name: str, classes: int, shape: tuple[int, int], width: float = 1.0) -> Network:
+    """The same on torch's device `meta`: layers and shapes without numbers. Made once for all who ask, as it is slow.
+
+    Raises ConfigError as `build`.
+    """
+    with torch.device("meta"):
+        return build(name, classes, shape, width)

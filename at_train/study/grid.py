@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from at_data.errors import ConfigError
 from at_train import networks
 from at_train.config import check_known
@@ -53,8 +51,7 @@ def _span(study: Study, entry: Entry, key: str) -> Iterator[Any]:
         return
     network = entry.settings.get("network", study.settings.get("network", "vgg16"))
     check_known("network", network, networks.names())
-    with torch.device("meta"):
-        yield from networks.build(network, 2, (64, 64), SMALLEST).layers
+    yield from networks.outline(network, 2, (64, 64), SMALLEST).layers
 
 
 def _point(study: Study, where: str, chosen: dict[str, Any], seed: int, cell: dict[str, Any]) -> Point:

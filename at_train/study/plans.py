@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-import torch
-
 from at_data.errors import AtError, CheckpointError, ConfigError
 from at_train import checkpoints, config, networks, results, run_folder, strategies
 from at_train.batches import Data
@@ -243,10 +241,9 @@ class _Maker:
 
 
 def _outline(settings: Settings, data: Data) -> Network:
-    """Network of a run without weights, of which only layers and shapes are known."""
-    with torch.device("meta"):
-        shape = (data.header.frames, data.header.bins)
-        return networks.build(settings.network, len(data.classes), shape, settings.width)
+    """Network of a run, without weights."""
+    shape = (data.header.frames, data.header.bins)
+    return networks.outline(settings.network, len(data.classes), shape, settings.width)
 
 
 def _check_first_of_dual(settings: Settings, others: list[Run]) -> None:

@@ -109,7 +109,8 @@ def refuse_misfits(settings: Settings, network: Network, others: Sequence[Networ
         try:
             AGGREGATIONS[settings.aggregation](*(torch.zeros(1, count, 1, 1) for count in channels))
         except ConfigError as error:
-            raise ConfigError(f"layer {layer}, {error.where}", error.came, error.expected, error.todo) from None
+            came = f"maps of {channels[0]} and {channels[1]} channels"
+            raise ConfigError(f"layer {layer}, {error.where}", came, error.expected, error.todo) from None
 
 
 def apply(

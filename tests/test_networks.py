@@ -5,6 +5,7 @@ import torch
 
 from at_data.errors import ConfigError
 from at_train import arithmetic, networks
+from at_train.memory_formula import map_shapes
 
 SHAPES = {"words": (126, 129), "emotions": (501, 129), "smallest": (32, 32)}
 NARROW = 1 / 16
@@ -154,6 +155,8 @@ def test_convolutions_hold_the_weights_of_every_layer(name):
     network = networks.build(name, 3, (40, 40), NARROW)
     modules = network.convolutions()
     assert list(modules) == list(network.layers)
+    shapes = map_shapes(networks.outline(name, 3, (40, 40), NARROW), 40, 40)
+    assert [len(next(module.parameters())) for module in modules.values()] == [shapes[layer][0] for layer in modules]
     weights = [id(weight) for module in modules.values() for weight in module.parameters()]
     assert len(weights) == len(set(weights)) > 0
     assert set(weights) <= {id(weight) for weight in network.parameters()}

@@ -25,7 +25,10 @@ class Network(nn.Module):
     layers: dict[str, str]
 
     def convolutions(self) -> dict[str, nn.Module]:
-        """Modules that hold each layer's weights, by layer name, in order of depth."""
+        """Modules that hold each layer's weights, by layer name, in order of depth.
+
+        The first weights of each have a row for every channel of the layer's map.
+        """
         raise NotImplementedError
 
     def until(self, layers: Iterable[str]) -> nn.Module:

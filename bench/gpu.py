@@ -42,6 +42,8 @@ import gpu_runs  # noqa: E402
 import gpu_steps  # noqa: E402
 from gpu_steps import Work  # noqa: E402
 
+from at_train.cost.memory import let_go  # noqa: E402
+
 LAYERS = ("conv5", "conv13")
 WANTED = {"conv5": 1.15, "conv13": 1.35}
 CONFIDENCE = 0.95
@@ -97,7 +99,7 @@ def measured(letter: str, part: Callable[[], Iterator[Row]]) -> bool:
         return False
     finally:
         with suppress(RuntimeError):  # what has broken the device has been told
-            gpu_steps.let_go()
+            let_go()
         print(f"{letter}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return True
 

@@ -1,7 +1,6 @@
 """Training steps to be timed: as torch comes, as a run does them, captured, compiled, with anti-transfer."""
 
 import functools
-import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from at_train import arithmetic, loop, networks
 from at_train.batches import Batch
+from at_train.cost.memory import let_go
 from at_train.kept_vectors import Comparison, KeptVectors
 from at_train.losses import AntiTransfer
 from at_train.memory_formula import compared_bytes, encoder_bytes, map_shapes
@@ -134,14 +134,6 @@ def wait(device: torch.device) -> None:
     """Nothing, when the device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def let_go() -> None:
-    """Nothing, when memory of a GPU that nobody holds any more is free, what cuBLAS keeps for each stream included."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001 - as torch's notes on CUDA have it
-        torch.cuda.empty_cache()
 
 
 def peak_bytes(work: Work, make: Callable[[], Step]) -> tuple[int, int] | None:

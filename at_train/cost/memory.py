@@ -1,5 +1,6 @@
 """Peak of the memory that training needs, in a process of its own that does nothing else."""
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -47,18 +48,25 @@ def peak(work: Work, case: Case) -> int | None:
     frozen = work.network() if case.strategy in {"anti", "dual"} else network
     penalty = penalty_of(work, case, network, frozen, batch)
     del frozen  # of which a strategy keeps only what it compares
-    kind = torch.device(work.device).type
-    if kind == "cuda":  # as torch's notes on CUDA have it; steps have a stream of their own
-        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001
+    let_go()  # of what making these took: steps have a stream of their own
     with applied(case, network, penalty):
         weights = [*network.parameters(), *(penalty.parameters() if penalty else ())]
         optimiser = arithmetic.adam(weights, 0.0, torch.device(work.device))
         learn = step_of(work, network, optimiser, penalty, recorder=recorder_of(work))
         take(network, optimiser, learn, batch, STEPS)
+    kind = torch.device(work.device).type
     if kind == "cuda":
         return torch.cuda.max_memory_allocated()
     after = _resident()
     return after - before if kind == "cpu" and after is not None and before is not None else None
+
+
+def let_go() -> None:
+    """Nothing, when memory of a GPU that nobody holds any more is free, what cuBLAS keeps for each stream included."""
+    if torch.cuda.is_available():
+        gc.collect()
+        torch._C._cuda_clearCublasWorkspaces()  # noqa: SLF001 - as torch's notes on CUDA have it
+        torch.cuda.empty_cache()
 
 
 def _warm_up(device: str) -> None:

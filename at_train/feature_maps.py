@@ -32,24 +32,30 @@ class _Hook:
 class Watched:
     """The maps that modules returned in the last forward pass of a network, by name, until `end` or nobody holds this.
 
-    The pass must be a call of the network itself, since that is what marks the beginning of a batch; copies of it are
-    not watched.
+    The pass must be a call of the network itself, since that is what marks the beginning and the end of a batch: calls
+    of its parts keep nothing, nor does what a checkpoint computes again. Copies of it are not watched.
     """
 
     def __init__(self, network: nn.Module, modules: dict[str, nn.Module]) -> None:
         self.maps: Maps = {}
+        self.passing = False
         us = weakref.ref(self)  # or the network would hold whoever watches it
         watched = weakref.ref(network)  # a replica of the network takes the hooks along, and is not watched
 
         def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
             if (watching := us()) is not None and module is watched():
-                watching.maps = {}
+                watching.maps, watching.passing = {}, True
+
+        def end(module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
+            if (watching := us()) is not None and module is watched():
+                watching.passing = False
 
         def maps() -> Maps:
             watching = us()
-            return {} if watching is None else watching.maps
+            return watching.maps if watching is not None and watching.passing else {}
 
-        self._handles = [network.register_forward_pre_hook(_Hook(begin))]
+        self._handles: list[RemovableHandle] = [network.register_forward_pre_hook(_Hook(begin))]
+        self._handles.append(network.register_forward_hook(_Hook(end)))
         for name, module in modules.items():
             self._handles.append(module.register_forward_hook(_Hook(keep(name, module, maps))))
         weakref.finalize(self, _remove, self._handles)

@@ -107,8 +107,9 @@ class AntiTransfer(nn.Module):
     def watch(self, model: nn.Module) -> "AntiTransfer":
         """Itself, now keeping the compared maps of every forward pass of `model`; ends an earlier watch.
 
-        The pass must be a call of `model` itself, since that is what marks the beginning of a batch; copies of it, such
-        as a moving average of the weights, are not watched.
+        The pass must be a call of `model` itself, since that is what marks the beginning and the end of a batch: calls
+        of its parts are not watched, nor are copies of it, such as a moving average of the weights. A network that
+        `torch.compile` is to compile is watched first.
         """
         shared = {id(weight) for weight in self.frozen.parameters()} & {id(weight) for weight in model.parameters()}
         if shared:
@@ -165,7 +166,7 @@ class AntiTransfer(nn.Module):
         ours = self._watched.take() if self._watched else {}
         for name in self.layers:
             if name not in ours:
-                todo = "call watch(model) once, then model(x) before each penalty(x)"
+                todo = "call watch(model) once, before torch.compile, then model(x) right before each penalty(x)"
                 raise ConfigError(f"layer {name}", "no feature map", "a forward pass of the watched network", todo)
         return ours
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from at_data.errors import ConfigError
 from at_train import networks
@@ -54,6 +55,18 @@ class Residual(nn.Module):
         out = self.second(self.relu(self.first(x)))
         out += x
         return self.head(self.relu(out).mean((2, 3)))
+
+
+class Checkpointed(nn.Module):
+    """The plain CNN, whose convolutions are computed again on the way back."""
+
+    def __init__(self, *, reentrant):
+        super().__init__()
+        self.inner = plain()
+        self.reentrant = reentrant
+
+    def forward(self, x):
+        return self.inner[4:](checkpoint(self.inner[:4], x, use_reentrant=self.reentrant))
 
 
 def batch(items=3, size=6, seed=9):
@@ -346,6 +359,19 @@ def test_hooks_are_gone_after_unwatch_and_after_each_frozen_pass():
     assert frozen(x).shape == (3, 3)
 
 
+def test_what_a_checkpoint_computes_again_is_not_kept():
+    model, frozen, x = Checkpointed(reentrant=False), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["inner.2"], frozen_layers=["2"]).watch(model)
+    model(x)
+    value = penalty(x)
+    value.backward()
+    expected = penalty_of(model.inner, frozen, x, ["2"])
+    (gradient,) = torch.autograd.grad(expected, [model.inner[0].weight])
+    assert torch.equal(value, expected)
+    torch.testing.assert_close(model.inner[0].weight.grad, gradient, rtol=0, atol=0)
+    assert not penalty._watched.maps
+
+
 def test_a_penalty_that_nobody_holds_leaves_no_hook():
     model, x = plain(), batch()
     penalty = AntiTransfer(plain(seed=1), ["6"]).watch(model)  # a linear layer, which has no feature map
@@ -492,6 +518,14 @@ def test_penalty_needs_a_forward_pass_each_time():
     penalty.watch(model)
     model(x)
     penalty(x)
+    with pytest.raises(ConfigError, match="no feature map"):
+        penalty(x)
+
+
+def test_maps_of_a_part_called_alone_are_those_of_no_pass():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["3"]).watch(model)
+    model[:4](x + 1)
     with pytest.raises(ConfigError, match="no feature map"):
         penalty(x)
 

@@ -38,13 +38,13 @@ class Watched:
 
     def __init__(self, network: nn.Module, modules: dict[str, nn.Module]) -> None:
         self.maps: Maps = {}
-        self.passing = False
+        self.passing = self.learning = False  # a pass is under way; the last one began with gradients
         us = weakref.ref(self)  # or the network would hold whoever watches it
         watched = weakref.ref(network)  # a replica of the network takes the hooks along, and is not watched
 
         def begin(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
             if (watching := us()) is not None and module is watched():
-                watching.maps, watching.passing = {}, True
+                watching.maps, watching.passing, watching.learning = {}, True, torch.is_grad_enabled()
 
         def end(module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
             if (watching := us()) is not None and module is watched():
@@ -52,7 +52,9 @@ class Watched:
 
         def maps() -> Maps:
             watching = us()
-            return watching.maps if watching is not None and watching.passing else {}
+            if watching is None or not watching.passing or watching.learning != torch.is_grad_enabled():
+                return {}
+            return watching.maps
 
         self._handles: list[RemovableHandle] = [network.register_forward_pre_hook(_Hook(begin))]
         self._handles.append(network.register_forward_hook(_Hook(end)))
@@ -61,9 +63,12 @@ class Watched:
         weakref.finalize(self, _remove, self._handles)
 
     def take(self) -> Maps:
-        """The maps, which are forgotten here: each pass gives them once."""
+        """The maps, which are forgotten here: each pass gives them once. None, where gradients lack and are wanted now.
+
+        Nothing would be learnt from those of a pass that only looks, or of a reentrant checkpoint.
+        """
         maps, self.maps = self.maps, {}
-        return maps
+        return maps if self.learning or not torch.is_grad_enabled() else {}
 
     def end(self) -> None:
         """Remove every hook from the network and forget its maps."""

@@ -109,7 +109,8 @@ class AntiTransfer(nn.Module):
 
         The pass must be a call of `model` itself, since that is what marks the beginning and the end of a batch: calls
         of its parts are not watched, nor are copies of it, such as a moving average of the weights. A network that
-        `torch.compile` is to compile is watched first.
+        `torch.compile` is to compile is watched first. Checkpoints inside it need `use_reentrant=False`, since the
+        others make maps without gradients.
         """
         shared = {id(weight) for weight in self.frozen.parameters()} & {id(weight) for weight in model.parameters()}
         if shared:
@@ -129,7 +130,7 @@ class AntiTransfer(nn.Module):
     def forward(self, *inputs: Any, **named: Any) -> Float[Tensor, ""]:
         """Penalty of the batch that the watched network saw last; `inputs` are what it was called with.
 
-        Uses the kept maps up: each penalty needs its own forward pass.
+        Uses the kept maps up: each penalty needs its own forward pass, and where gradients are wanted one with them.
         """
         ours = self._taken()
         theirs = self._look(*inputs, **named)
@@ -166,8 +167,9 @@ class AntiTransfer(nn.Module):
         ours = self._watched.take() if self._watched else {}
         for name in self.layers:
             if name not in ours:
+                came = "no feature map with gradients" if torch.is_grad_enabled() else "no feature map"
                 todo = "call watch(model) once, before torch.compile, then model(x) right before each penalty(x)"
-                raise ConfigError(f"layer {name}", "no feature map", "a forward pass of the watched network", todo)
+                raise ConfigError(f"layer {name}", came, "a forward pass of the watched network", todo)
         return ours
 
     def _sum(self, terms: dict[str, Tensor]) -> Tensor:

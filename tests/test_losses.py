@@ -522,6 +522,35 @@ def test_penalty_needs_a_forward_pass_each_time():
         penalty(x)
 
 
+def test_maps_without_gradients_are_none_to_a_penalty_that_wants_them():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    penalty = AntiTransfer(frozen, ["3"]).watch(model)
+    model(x)
+    with torch.no_grad():
+        model(x + 1)
+    with pytest.raises(ConfigError, match="no feature map with gradients"):
+        penalty(x)
+    model(x)
+    with torch.no_grad():
+        value = penalty(x)
+        model(x)
+        assert torch.equal(penalty(x), value)
+
+
+def test_a_reentrant_checkpoint_which_would_teach_nothing_is_refused():
+    model, x = Checkpointed(reentrant=True), batch().requires_grad_()
+    penalty = AntiTransfer(plain(seed=1), ["inner.2"], frozen_layers=["2"]).watch(model)
+    model(x)
+    with pytest.raises(ConfigError, match="no feature map with gradients"):
+        penalty(x)
+
+
+def test_layers_that_do_not_learn_yet_have_a_penalty():
+    model, frozen, x = plain(), plain(seed=1), batch()
+    model[:4].requires_grad_(False)
+    assert not penalty_of(model, frozen, x).requires_grad
+
+
 def test_maps_of_a_part_called_alone_are_those_of_no_pass():
     model, frozen, x = plain(), plain(seed=1), batch()
     penalty = AntiTransfer(frozen, ["3"]).watch(model)

@@ -62,6 +62,10 @@ class Watched:
             self._handles.append(module.register_forward_hook(_Hook(keep(name, module, maps))))
         weakref.finalize(self, _remove, self._handles)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """None, in copies of whoever holds this and in what is read back from a file: copies are not watched."""
+        return type(None), ()
+
     def take(self) -> Maps:
         """The maps, which are forgotten here: each pass gives them once. None, where gradients lack and are wanted now.
 

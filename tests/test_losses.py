@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import io
 import math
 import weakref
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from at_data.errors import ConfigError
@@ -357,6 +359,36 @@ def test_hooks_are_gone_after_unwatch_and_after_each_frozen_pass():
     for network in (model, frozen):
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
     assert frozen(x).shape == (3, 3)
+
+
+class Learner(nn.Module):
+    """A network with its penalty beside it, as a training framework wants them."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = plain()
+        self.penalty = AntiTransfer(plain(seed=1), ["3"]).watch(self.net)
+
+
+def saved(module):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, saved, lambda learner: AveragedModel(learner).module])
+def test_a_penalty_beside_its_network_is_copied_between_pass_and_penalty_and_watches_nothing(copied):
+    learner, x = Learner(), batch()
+    learner.net(x)
+    other = copied(learner)
+    value = learner.penalty(x)
+    other.net(x)
+    with pytest.raises(ConfigError, match=r"no feature map.*watch\(model\)"):
+        other.penalty(x)
+    other.penalty.watch(other.net)
+    other.net(x)
+    assert torch.equal(other.penalty(x), value)
 
 
 def test_what_a_checkpoint_computes_again_is_not_kept():

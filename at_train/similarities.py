@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from at_data.errors import ConfigError
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
 
@@ -14,8 +15,9 @@ Similarity = Callable[[Tensor, Tensor], Tensor]
 def squared_cosine(a: Float[Tensor, "batch size"], b: Float[Tensor, "batch size"]) -> Float[Tensor, "batch"]:
     """Squared cosine of each pair, in [0, 1] (equation 2). A zero vector is like nothing: 0, with gradient 0.
 
-    It may be differentiated once. A Gram matrix of 512 channels holds as many numbers as the map of a second of sound
-    nine times over, so what this reads and keeps is counted: two copies, scaled, and one product.
+    It may be differentiated once; ConfigError where its gradient is to keep a graph. A Gram matrix of 512 channels
+    holds as many numbers as the map of a second of sound nine times over, so what this reads and keeps is counted: two
+    copies, scaled, and one product.
     """
     value: Tensor = _SquaredCosine.apply(a, b)  # type: ignore[no-untyped-call]
     return value
@@ -47,8 +49,11 @@ class _SquaredCosine(torch.autograd.Function):
         return value.squeeze(1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        # torch's once_differentiable looks at `gradient` alone, and takes this for a constant where that is one
+        if torch.is_grad_enabled():
+            came, todo = "a gradient that is to be differentiated (create_graph=True)", "choose sigmoid_mse"
+            raise ConfigError("squared_cosine", came, "a penalty that is differentiated once", todo)
         a, b, peak_a, peak_b, dot, energy_a, energy_b = ctx.saved_tensors
         slope = 2 * gradient.unsqueeze(1) * dot / (energy_a * energy_b)
         for_a, for_b = ctx.needs_input_grad

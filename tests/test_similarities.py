@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine
 from scipy.special import expit
 
+from at_data.errors import ConfigError
 from at_train.similarities import SIMILARITIES
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}  # float64 against scipy
@@ -52,6 +53,13 @@ def test_neither_side_comes_first(name):
 def test_gradient_is_that_of_finite_differences(name):
     a, b = vectors(3, 4).requires_grad_(), vectors(3, 4, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(SIMILARITIES[name], (a, b))
+
+
+def test_squared_cosine_refuses_to_be_differentiated_twice():
+    a, b = vectors(3, 4).requires_grad_(), vectors(3, 4, seed=1)
+    with pytest.raises(ConfigError, match=r"squared_cosine: .*create_graph=True.*choose sigmoid_mse"):
+        torch.autograd.grad(SIMILARITIES["squared_cosine"](a, b).sum(), a, create_graph=True)
+    assert torch.autograd.gradgradcheck(lambda a: SIMILARITIES["sigmoid_mse"](a, b), a)
 
 
 @pytest.mark.parametrize("dead", ["ours", "theirs", "both"])

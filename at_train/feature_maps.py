@@ -129,7 +129,9 @@ def keep(name: str, module: nn.Module, maps: Callable[[], Maps]) -> Callable[[nn
         if not isinstance(output, Tensor) or output.dim() != 4 or not output.is_floating_point():  # noqa: PLR2004
             came = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
             expected = "a float feature map, batch x channels x height x width"
-            raise ConfigError(f"layer {name}", f"its output is {came}", expected, "name a convolution or what follows")
+            todo = "name a 2-D convolution or what follows; for maps of batch x channels x time have forward "
+            todo += "call an nn.Identity on maps.unsqueeze(2), and name that"
+            raise ConfigError(f"layer {name}", f"its output is {came}", expected, todo)
         if name not in maps():
             maps()[name] = output.to(torch.promote_types(output.dtype, torch.float32), copy=True)
 

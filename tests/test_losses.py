@@ -610,6 +610,29 @@ def test_outputs_that_are_no_feature_maps_are_refused():
         penalty_of(plain(), plain(seed=1), batch(), ["6"])
 
 
+class OneDimensional(nn.Module):
+    """A convolution over time, whose map an identity is called on."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.convolution = nn.Conv1d(5, 4, 3).double()
+        self.seen = nn.Identity()
+
+    def forward(self, x):
+        maps = self.convolution(x)
+        self.seen(maps.unsqueeze(2))
+        return maps.mean(2)
+
+
+def test_maps_over_time_alone_are_compared_as_their_refusal_says():
+    model, frozen, x = OneDimensional(), OneDimensional(seed=1), batch()[:, 0, :5]
+    with pytest.raises(ConfigError, match=r"its output is shape \(3, 4, 4\).*an nn.Identity on maps.unsqueeze\(2\)"):
+        penalty_of(model, frozen, x, ["convolution"])
+    expected = slow_penalty(*(network.convolution(x).detach().numpy() for network in (model, frozen)))
+    np.testing.assert_allclose(penalty_of(model, frozen, x, ["seen"]).item(), expected, **CLOSE)
+
+
 def test_layer_that_the_frozen_pass_never_reaches_is_refused():
     frozen = Residual(seed=1)
     frozen.spare = nn.Conv2d(4, 4, 3).double()

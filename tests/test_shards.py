@@ -1,3 +1,4 @@
+import inspect
 import json
 import multiprocessing
 import pickle
@@ -73,6 +74,18 @@ def test_rows_that_are_not_there_are_no_other_items(dataset: Path, read: str) ->
         with pytest.raises(IndexError, match=f"split of {len(reader)}, which count from 0"):
             getattr(reader, read)(np.array([0, row]))
     assert getattr(reader, read)(np.zeros(0, np.int64)).size == 0
+
+
+def test_a_mask_is_no_row_numbers(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("valid")
+    with pytest.raises(IndexError, match=r"a mask.*flatnonzero"):  # unwrapped: types are checked in tests alone
+        inspect.unwrap(shards.SplitReader._places)(reader, np.ones(len(reader), bool))
+
+
+def test_a_given_array_of_another_shape_is_not_filled(dataset: Path) -> None:
+    reader = shards.open_dataset(dataset).split("valid")
+    with pytest.raises(AssertionError, match="another shape"):
+        reader.read(np.array([1, 0]), np.empty((2, *reader.shape[::-1]), np.float32))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -94,6 +94,7 @@ class SplitReader:
         if out is None:  # not before the shards are known to hold what the header says
             out = np.empty((len(rows), *self.shape), self.dtype)
         assert out.flags.c_contiguous, "rows of `out` are filled as they lie in memory"
+        assert out.shape == (len(rows), *self.shape), "`out` is of another shape"
         if self._is_mapped and self.padding is None and which:
             # All views first, then all copies: between two copies the processor fetches nothing, and as a call each
             # they take a tenth longer. Rows of values: copying one axis costs numpy two thirds of copying two.
@@ -139,6 +140,8 @@ class SplitReader:
 
     def _places(self, rows: Int64[np.ndarray, "batch"]) -> tuple[list[int], list[int], dict[int, Values]]:
         """For each row its shard and its row there; the shards that are open, by their numbers."""
+        if np.asarray(rows).dtype == bool:
+            raise IndexError("a mask where rows are numbers: np.flatnonzero(mask)")
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         which = shards.tolist()
         if which and not 0 <= min(which) <= max(which) < len(self._shards):

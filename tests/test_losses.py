@@ -1,18 +1,13 @@
-"""The penalty equals equations 1 to 3 written slowly in numpy, and costs the training network nothing but itself."""
+"""The penalty equals equations 1 to 3, and the authors' public code, written slowly in numpy."""
 
 import copy
-import gc
-import io
 import math
-import weakref
 
 import numpy as np
 import pytest
 import torch
+from compared import CLOSE, batch, penalty_of, plain, slow_penalty
 from torch import nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.checkpoint import checkpoint
 
 from at_data.errors import ConfigError
 from at_train import networks
@@ -21,22 +16,7 @@ from at_train.as_released import penalty as released
 from at_train.losses import AntiTransfer
 from at_train.similarities import SIMILARITIES
 
-CLOSE = {"rtol": 1e-9, "atol": 1e-12}  # float64 against numpy
 GOLDEN_CLOSE = {"rtol": 1e-6, "atol": 0.0}
-
-
-def plain(channels=4, *, inplace=False, seed=0):
-    """A plain CNN: convolution, ReLU, convolution, ReLU, classifier; `1` and `3` are its ReLUs."""
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(1, channels, 3, padding=1),
-        nn.ReLU(inplace=inplace),
-        nn.Conv2d(channels, channels, 3, padding=1),
-        nn.ReLU(inplace=inplace),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(channels * 4, 3),
-    ).double()
 
 
 class Residual(nn.Module):
@@ -57,41 +37,6 @@ class Residual(nn.Module):
         out = self.second(self.relu(self.first(x)))
         out += x
         return self.head(self.relu(out).mean((2, 3)))
-
-
-class Checkpointed(nn.Module):
-    """The plain CNN, whose convolutions are computed again on the way back."""
-
-    def __init__(self, *, reentrant):
-        super().__init__()
-        self.inner = plain()
-        self.reentrant = reentrant
-
-    def forward(self, x):
-        return self.inner[4:](checkpoint(self.inner[:4], x, use_reentrant=self.reentrant))
-
-
-def batch(items=3, size=6, seed=9):
-    return torch.randn(items, 1, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def penalty_of(model, frozen, x, layers=("3",), **settings):
-    penalty = AntiTransfer(frozen, list(layers), **settings).watch(model)
-    model(x)
-    return penalty(x)
-
-
-def slow_penalty(ours, theirs, beta=1.0):
-    """Equations 1 and 2 for each item, then the mean over items."""
-    values = []
-    for a, b in zip(ours, theirs, strict=True):
-        grams = []
-        for item in (a, b):
-            rows = [channel.ravel() for channel in item]
-            grams.append(np.array([[np.dot(x, y) for y in rows] for x in rows]).ravel())
-        lengths = math.sqrt(np.dot(grams[0], grams[0])) * math.sqrt(np.dot(grams[1], grams[1]))
-        values.append(beta * (np.dot(grams[0], grams[1]) / lengths) ** 2)
-    return np.mean(values)
 
 
 def slow_released_gram(maps):
@@ -323,157 +268,6 @@ def test_every_network_of_the_table_can_be_compared_at_every_layer():
         assert all(0 <= part <= 1 for part in penalty.last.values())
 
 
-# --- what a pass costs
-
-
-def calls_of(network):
-    """Number of calls of each submodule, by name, counted as they happen."""
-    counts = dict.fromkeys((name for name, _ in network.named_modules()), 0)
-    for name, module in network.named_modules():
-        module.register_forward_pre_hook(lambda _m, _i, name=name: counts.update({name: counts[name] + 1}))
-    return counts
-
-
-def test_trained_network_runs_once_and_the_frozen_only_as_far_as_compared():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    ours, theirs = calls_of(model), calls_of(frozen)
-    penalty_of(model, frozen, x, ["1", "0"])
-    assert set(ours.values()) == {1}
-    assert theirs == {"": 1, "0": 1, "1": 1, "2": 0, "3": 0, "4": 0, "5": 0, "6": 0}
-
-
-def test_maps_are_freed_with_the_penalty():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    model(x)
-    penalty(x)
-    assert not penalty._watched.maps
-
-
-def test_hooks_are_gone_after_unwatch_and_after_each_frozen_pass():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    model(x)
-    penalty(x)
-    penalty.unwatch()
-    for network in (model, frozen):
-        assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
-    assert frozen(x).shape == (3, 3)
-
-
-class Learner(nn.Module):
-    """A network with its penalty beside it, as a training framework wants them."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = plain()
-        self.penalty = AntiTransfer(plain(seed=1), ["3"]).watch(self.net)
-
-
-def saved(module):
-    file = io.BytesIO()
-    torch.save(module, file)
-    file.seek(0)
-    return torch.load(file, weights_only=False)
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, saved, lambda learner: AveragedModel(learner).module])
-def test_a_penalty_beside_its_network_is_copied_between_pass_and_penalty_and_watches_nothing(copied):
-    learner, x = Learner(), batch()
-    learner.net(x)
-    other = copied(learner)
-    value = learner.penalty(x)
-    other.net(x)
-    with pytest.raises(ConfigError, match=r"no feature map.*watch\(model\)"):
-        other.penalty(x)
-    other.penalty.watch(other.net)
-    other.net(x)
-    assert torch.equal(other.penalty(x), value)
-
-
-def test_what_a_checkpoint_computes_again_is_not_kept():
-    model, frozen, x = Checkpointed(reentrant=False), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["inner.2"], frozen_layers=["2"]).watch(model)
-    model(x)
-    value = penalty(x)
-    value.backward()
-    expected = penalty_of(model.inner, frozen, x, ["2"])
-    (gradient,) = torch.autograd.grad(expected, [model.inner[0].weight])
-    assert torch.equal(value, expected)
-    torch.testing.assert_close(model.inner[0].weight.grad, gradient, rtol=0, atol=0)
-    assert not penalty._watched.maps
-
-
-def test_a_penalty_that_nobody_holds_leaves_no_hook():
-    model, x = plain(), batch()
-    penalty = AntiTransfer(plain(seed=1), ["6"]).watch(model)  # a linear layer, which has no feature map
-    with pytest.raises(ConfigError, match="layer 6: its output is shape"):
-        model(x)
-    penalty = AntiTransfer(plain(seed=1), ["3"]).watch(model)
-    model(x)
-    assert torch.isfinite(penalty(x))
-    del penalty
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-
-
-def test_a_penalty_leaves_no_tensor_to_the_collector_of_garbage():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    seen = []
-    frozen[3].register_forward_hook(lambda _module, _inputs, output: seen.append(weakref.ref(output)))
-    gc.disable()
-    try:
-        model(x)
-        penalty(x)
-        assert [output() for output in seen] == [None]
-    finally:
-        gc.enable()
-
-
-def test_a_watched_network_can_be_saved_and_what_is_read_back_is_not_watched(tmp_path):
-    model, x = plain(), batch()
-    penalty = AntiTransfer(plain(seed=1), ["3"]).watch(model)
-    torch.save(model, tmp_path / "model.pt")
-    read = torch.load(tmp_path / "model.pt", weights_only=False)
-    model(x)
-    kept = penalty._watched.maps["3"]
-    read(x + 1)
-    assert penalty._watched.maps["3"] is kept
-    torch.testing.assert_close(read(x), model(x), rtol=0, atol=0)
-
-
-def test_watching_again_ends_the_earlier_watch():
-    first, second, frozen, x = plain(), plain(seed=2), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(first).watch(second)
-    second(x)
-    first(x)
-    maps = [network[:4](x).detach().numpy() for network in (second, frozen)]
-    np.testing.assert_allclose(penalty(x).item(), slow_penalty(*maps), **CLOSE)
-
-
-def test_a_copy_of_the_watched_network_is_not_watched():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    expected = penalty_of(copy.deepcopy(model), frozen, x).item()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    average = copy.deepcopy(model)
-    with torch.no_grad():
-        average[0].weight += 1
-    model(x)
-    average(x)
-    np.testing.assert_allclose(penalty(x).item(), expected, **CLOSE)
-    average(x)
-    with pytest.raises(ConfigError, match="no feature map"):
-        penalty(x)
-
-
-def test_compiled_network_is_watched_too():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    expected = penalty_of(model, frozen, x).item()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    torch.compile(model, backend="eager", fullgraph=True)(x)
-    np.testing.assert_allclose(penalty(x).item(), expected, **CLOSE)
-
-
 # --- the frozen network is out of everybody's way
 
 
@@ -510,17 +304,6 @@ def test_evaluation_without_gradients_gives_the_same_value(context):
     np.testing.assert_allclose(value.item(), expected, **CLOSE)
 
 
-def test_training_after_an_evaluation_sees_the_training_batch():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    with torch.no_grad():
-        model(batch(items=3, seed=5))
-    functional.cross_entropy(model(x), torch.tensor([0, 1, 2])).backward()
-    model(x)
-    expected = slow_penalty(*(network[:4](x).detach().numpy() for network in (model, frozen)))
-    np.testing.assert_allclose(penalty(x).item(), expected, **CLOSE)
-
-
 def test_half_precision_networks_have_a_float32_penalty():
     model, frozen, x = plain().float(), plain(seed=1).float(), batch().float()
     expected = penalty_of(model, frozen, x).item()
@@ -542,61 +325,10 @@ def test_unknown_layer_is_answered_with_near_names():
         AntiTransfer(frozen, ["conv5"], frozen_layers=["features.conv5"]).watch(model)
 
 
-def test_penalty_needs_a_forward_pass_each_time():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"])
-    with pytest.raises(ConfigError, match=r"watch\(model\)"):
-        penalty(x)
-    penalty.watch(model)
-    model(x)
-    penalty(x)
-    with pytest.raises(ConfigError, match="no feature map"):
-        penalty(x)
-
-
-def test_maps_without_gradients_are_none_to_a_penalty_that_wants_them():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    model(x)
-    with torch.no_grad():
-        model(x + 1)
-    with pytest.raises(ConfigError, match="no feature map with gradients"):
-        penalty(x)
-    model(x)
-    with torch.no_grad():
-        value = penalty(x)
-        model(x)
-        assert torch.equal(penalty(x), value)
-
-
-def test_a_reentrant_checkpoint_which_would_teach_nothing_is_refused():
-    model, x = Checkpointed(reentrant=True), batch().requires_grad_()
-    penalty = AntiTransfer(plain(seed=1), ["inner.2"], frozen_layers=["2"]).watch(model)
-    model(x)
-    with pytest.raises(ConfigError, match="no feature map with gradients"):
-        penalty(x)
-
-
 def test_layers_that_do_not_learn_yet_have_a_penalty():
     model, frozen, x = plain(), plain(seed=1), batch()
     model[:4].requires_grad_(False)
     assert not penalty_of(model, frozen, x).requires_grad
-
-
-def test_maps_of_a_part_called_alone_are_those_of_no_pass():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    model[:4](x + 1)
-    with pytest.raises(ConfigError, match="no feature map"):
-        penalty(x)
-
-
-def test_penalty_refuses_another_batch_than_the_network_saw():
-    model, frozen, x = plain(), plain(seed=1), batch()
-    penalty = AntiTransfer(frozen, ["3"]).watch(model)
-    model(x)
-    with pytest.raises(ConfigError, match="saw 3 items, the penalty 2"):
-        penalty(x[:2])
 
 
 @pytest.mark.parametrize("variant", ["paper", "as_released"])

@@ -30,7 +30,6 @@ WORKERS_KNOW = dict.fromkeys(
 )
 # glibc hands large arrays back to the system and asks for them anew, item after item
 WORKERS_KNOW |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-PRELOADED = ["at_data.build.work", "scipy.fft"]
 _MAIN = threading.Lock()
 
 
@@ -40,7 +39,7 @@ def start() -> None:
     Raises ShardError where no process can be started.
     """
     context = multiprocessing.get_context(METHOD)
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(["at_data.served"])
     try:
         resource_tracker.ensure_running()  # first: it unblocks the signals that are blocked now
         with _as_workers_know_it():

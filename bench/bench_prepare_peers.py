@@ -5,7 +5,7 @@
 Each peer is a script of `bench/peers` with an environment of its own, made with pip on first use (a gigabyte or two).
 `whole` is by the clock, from before Python starts to after it left. Without start-up the clock of a peer runs from the
 first file to the last, with libraries imported; `at-prepare build --workers 2` has the difference to a quarter of the
-files. The floor is that of `floors.py`. Rounds alternate; medians.
+files. The floor is that of `floors.py`. Files are read just before each. Rounds alternate; medians.
 """
 
 import argparse
@@ -74,11 +74,13 @@ def main() -> None:
     speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in PEERS}
     ours, floor = [], []
     for _ in range(arguments.rounds):
+        floors.warm(made)
         short_s, full_s = (bench_prepare.build(made, rows, 2)[0] for rows in (made.short, made.full))
         ours.append((made.items / full_s, (made.items - made.fewer) / (full_s - short_s)))
         floor.append(made.items / floors.seconds(made, 2)[0])
         for name, python in pythons.items():
             if python:
+                floors.warm(made)
                 speeds[name].append(clips_a_second(python, PEERS[name], listed))
     shutil.rmtree(bench_prepare.OUT, ignore_errors=True)
     whole, further = medians(ours)

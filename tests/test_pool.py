@@ -1,5 +1,6 @@
 """Workers that die cost what killed them, and nothing else."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -42,6 +43,19 @@ def test_workers_copied_from_a_new_server_know_what_the_others_knew() -> None:
             assert [found for _, found in pool.run(as_known, [1])] == [("1", True)]
             end_server()
             assert [found for _, found in Pool(1).run(as_known, [1])] == [("1", True)]
+
+
+def begins_with(_: object) -> tuple[set[str], bool, bool]:
+    """What a first recording would otherwise wait for; whether memory shared with others is left alone; and no more."""
+    missing = {"numpy", "scipy.fft", "at_data.build.work"} - sys.modules.keys()
+    return missing, gc.get_freeze_count() > 0, gc.isenabled()
+
+
+def test_a_worker_begins_with_all_imported_and_its_own_cycles_alone_to_look_for() -> None:
+    with Pool(1):
+        end_server()  # another test may have started it, without these
+    with Pool(1) as pool:
+        assert [found for _, found in pool.run(begins_with, [1])] == [(set(), True, True)]
 
 
 def end_server() -> None:

@@ -6,9 +6,8 @@ import sys
 def main() -> None:
     """Run `at-prepare`."""
     try:
-        from at_data import beginnings, endings  # noqa: PLC0415 - importing takes long enough to be interrupted
+        from at_data import endings  # noqa: PLC0415 - importing takes long enough to be interrupted
 
-        beginnings.lightly()
         endings.refuse_windows("at-prepare")
         from at_data.cli import main as run  # noqa: PLC0415 - the same, and on Windows it cannot be imported
 

@@ -5,11 +5,11 @@ Python's search for cycles leaves it alone from then on: it would write into mem
 
 import gc
 
-gc.disable()
+from at_data.unswept import unswept
 
-import scipy.fft  # noqa: E402, F401 - needed at the first recording
+with unswept():
+    import scipy.fft  # noqa: F401 - needed at the first recording
 
-import at_data.build.work  # noqa: E402, F401
+    import at_data.build.work  # noqa: F401
 
 gc.freeze()
-gc.enable()

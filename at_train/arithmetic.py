@@ -7,6 +7,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from at_data.unswept import unswept
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -67,7 +69,8 @@ def adam(weights: Iterable[nn.Parameter], learning_rate: float, device: torch.de
     graphs = device.type == "cuda"
     fused = device.type in {"cuda", "cpu"}
     learning = [weight for weight in weights if weight.requires_grad]
-    optimiser = torch.optim.Adam(learning, lr=learning_rate, fused=fused or None, capturable=graphs)
+    with unswept():  # the first one imports torch's compiler
+        optimiser = torch.optim.Adam(learning, lr=learning_rate, fused=fused or None, capturable=graphs)
     if graphs:  # torch warns of steps outside a graph; the first ones and every smaller batch are such
         optimiser._warned_capturable_if_run_uncaptured = True  # noqa: SLF001
     return optimiser

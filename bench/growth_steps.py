@@ -32,7 +32,7 @@ from at_data.build import alike, due, item_index, parts, proof, publish, sources
 from at_data.build.parts import Row, Summary
 from at_data.build.plan import Plan, plan
 from at_data.build.sift import sift
-from at_data.build.unswept import unswept
+from at_data.unswept import unswept
 from at_data.verify import verify
 from at_data.verify.inside import look
 

@@ -7,8 +7,8 @@ import pytest
 
 from at_data.build.alike import spread
 from at_data.build.pool import Pool
-from at_data.build.unswept import unswept
 from at_data.stages.duplicates import laid, near, search
+from at_data.unswept import unswept
 
 
 def copied(count: int, words: np.ndarray, dice: np.random.Generator) -> dict[str, np.ndarray]:

@@ -37,6 +37,24 @@ def test_list_names_every_corpus_and_manifest(
     assert set(listed["manifests"]) == set(manifest.shipped())
 
 
+@pytest.mark.parametrize("asked", [None, "3"])
+def test_numpy_has_one_thread_in_a_build_unless_the_user_asks_for_more(
+    asked: str | None, digits: Path, tmp_path: Path
+) -> None:
+    """Threads that wait for work at full speed would take a processor from the workers that start meanwhile."""
+    script = "import os; from at_data import cli\ntry: cli.main()\nfinally: print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    call = ["build", "synth_word_by_speaker", "--source", str(digits.parent), "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *call],
+        env=environment | ({} if asked is None else {"OPENBLAS_NUM_THREADS": asked}),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == (asked or "1")
+
+
 def test_plan_build_verify_and_show_walk_the_road(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,11 +31,11 @@ from at_data.build.locks import locked
 from at_data.build.plan import Plan, Task, plan
 from at_data.build.pool import Pool
 from at_data.build.sift import Sifted, sift, too_unlabelled
-from at_data.build.unswept import unswept
 from at_data.build.worker import unusable
 from at_data.files import force, settle, settle_name
 from at_data.manifest import Manifest
 from at_data.stages import leaks
+from at_data.unswept import unswept
 
 PARTIAL = ".partial"  # ends the name of the folder a build works in
 BESIDE = 4  # threads that write tables and force shards to disk, while this process waits for its workers

@@ -13,13 +13,13 @@ from jaxtyping import Int64
 from at_data import corpora, headers, seeds, shards
 from at_data.build import kinds
 from at_data.build.chosen import chosen, listed, unlabelled
-from at_data.build.unswept import unswept
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
 from at_data.recordings import Recording, samples_in
 from at_data.rolls import ABSENT, Ids, Roll, Texts, joined
 from at_data.rolls.assignment import Assignment
 from at_data.stages import bias, leaks, mixtures, noise, noise_files, selection, spectra, splits
+from at_data.unswept import unswept
 
 
 @dataclass(frozen=True, slots=True)

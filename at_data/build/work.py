@@ -17,12 +17,12 @@ from at_data.build.hearing import TOGETHER, TOGETHER_S, Heard, Notes, hear, shor
 from at_data.build.mixing import noisy
 from at_data.build.parts import Row, Summary, by_column, part_path, record, words_path, write_summary
 from at_data.build.plan import Task
-from at_data.build.unswept import unswept
 from at_data.files import WRITTEN_BYTES, write_pieces
 from at_data.manifest import Manifest
 from at_data.recordings import Segment, samples_in
 from at_data.sound_files import Opened
 from at_data.stages import quiet, scaling, segments, spectra
+from at_data.unswept import unswept
 
 Item = tuple[int, Segment, int, Float[np.ndarray, "heard bins"]]
 """Number of its recording, what it was cut from, and its magnitudes from which frame on: the others are zeros."""

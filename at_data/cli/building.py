@@ -1,6 +1,7 @@
 """The commands that plan and build datasets."""
 
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from at_data import forks
 from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, MAX_BAD, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, CorpusError, ManifestError
+from at_data.unswept import unswept
 
 if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
     from at_data.manifest import Manifest
@@ -33,8 +35,9 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
     Headers are read. Audio is decoded, of a few recordings, for --time alone and where the manifest drops quiet ones or
     compresses.
     """
-    from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
-    from at_data import manifest as manifests  # noqa: PLC0415
+    with unswept():
+        from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
+        from at_data import manifest as manifests  # noqa: PLC0415
 
     made = builds.plan(manifests.load(manifest), source, noise_source)
     warnings = [*made.warnings]
@@ -64,8 +67,9 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
 @how
 def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **flags: Any) -> None:
     """Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped."""
-    forks.start()  # workers import what they need while this process does
-    from at_data import manifest as manifests  # noqa: PLC0415
+    _start()  # workers import what they need while this process does
+    with unswept():
+        from at_data import manifest as manifests  # noqa: PLC0415
 
     _build_one(manifests.load(manifest), source, out, noise_source, **flags)
 
@@ -145,6 +149,15 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
     return click.command(corpus, help=text, short_help=f"Build the shipped datasets of {corpus}.")(command)
 
 
+def _start() -> None:
+    """Start the process that workers are copied from, and leave the processors to it.
+
+    Threads of numpy's linear algebra would wait for work at full speed; they are not started where no one asks for any.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    forks.start()
+
+
 def _build_one(
     made: "Manifest",
     source: Path,
@@ -159,9 +172,10 @@ def _build_one(
     ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
-    forks.start()  # nothing, if they have begun
-    from at_data import build as builds  # noqa: PLC0415
-    from at_data.progress import Bar  # noqa: PLC0415
+    _start()  # nothing, if it has been
+    with unswept():
+        from at_data import build as builds  # noqa: PLC0415
+        from at_data.progress import Bar  # noqa: PLC0415
 
     with Bar(made.name) as bar:
         built = builds.build(

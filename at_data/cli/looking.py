@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from at_data.cli.options import FOLDER, JSON, NOISE, Place
+from at_data.unswept import unswept
 
 if TYPE_CHECKING:
     from at_data.verify import Found
@@ -53,7 +54,8 @@ def list_(as_json: bool) -> None:
 @click.pass_context
 def verify(context: click.Context, /, dataset: Path, source: Path | None, **how: Any) -> None:
     """Check everything DATASET says of itself, with --source against the audio too; exit 1 naming what is wrong."""
-    from at_data import verify as verifying  # noqa: PLC0415
+    with unswept():
+        from at_data import verify as verifying  # noqa: PLC0415
 
     found = verifying.examine(dataset)
     if found.problems:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from at_data import cards, headers, manifest
-from at_data.build.unswept import unswept
 from at_data.errors import AtError, ScratchError
 from at_data.headers import Header
 from at_data.manifest import Manifest
+from at_data.unswept import unswept
 from at_data.verify import crosschecks, measured, proof, shard, tables
 from at_data.verify import index as indexes
 

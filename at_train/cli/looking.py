@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from at_data.unswept import unswept
 from at_train import config
 from at_train.cli.options import DEVICE, FOLDER, JSON, given, headline, setting_flags
 
@@ -35,7 +36,8 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
 
     Scores and predictions are also written into the run folder, under `scores`.
     """
-    from at_train import run as runs  # noqa: PLC0415 - torch, which --help does not need
+    with unswept():
+        from at_train import run as runs  # noqa: PLC0415 - torch, which --help does not need
 
     scores = runs.score(run, dataset, split, device)
     if scores.get("seen", 0) is None:
@@ -63,7 +65,8 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
 )
 def report(runs: tuple[Path, ...], out: Path | None) -> None:
     """Compare RUNS, run folders or a study's folder: one HTML page that opens from disk, its tables and pictures."""
-    from at_train import report as reports  # noqa: PLC0415 - matplotlib, which --help does not need
+    with unswept():
+        from at_train import report as reports  # noqa: PLC0415 - matplotlib, which --help does not need
 
     material = reports.gather(runs)
     page = reports.write(material, out)
@@ -82,8 +85,9 @@ def explain(
     runs: tuple[Path, ...], items: tuple[str, ...], dataset: Path | None, layer: str | None, out: Path, device: str
 ) -> None:
     """Draw where the networks of RUNS look: Grad-CAM heat maps of the same items, side by side."""
-    from at_train import explain as explaining  # noqa: PLC0415 - torch and captum, which --help does not need
-    from at_train.report import heat_maps  # noqa: PLC0415 - matplotlib, likewise
+    with unswept():
+        from at_train import explain as explaining  # noqa: PLC0415 - torch and captum, which --help does not need
+        from at_train.report import heat_maps  # noqa: PLC0415 - matplotlib, likewise
 
     for path in heat_maps.draw(explaining.explain(runs, items or None, dataset, layer, out, device)):
         click.echo(f"wrote {path}")
@@ -118,8 +122,9 @@ def cost(
     asked = given(context)
     layers = asked.pop("layers", None)
     settings = config.load(None, asked)
-    from at_train import cost as costs  # noqa: PLC0415 - torch, which --help does not need
-    from at_train.report.formats import aligned  # noqa: PLC0415 - numpy, likewise
+    with unswept():
+        from at_train import cost as costs  # noqa: PLC0415 - torch, which --help does not need
+        from at_train.report.formats import aligned  # noqa: PLC0415 - numpy, likewise
 
     rows = costs.cost(
         settings, layers, dataset, steps=steps, device=device, say=lambda text: click.echo(text, err=True)
@@ -136,7 +141,8 @@ def cost(
 @JSON
 def list_(as_json: bool) -> None:
     """List networks with their layers, aggregations, similarities and strategies."""
-    from at_train import aggregations, networks, similarities, study  # noqa: PLC0415 - torch, which --help does not need
+    with unswept():
+        from at_train import aggregations, networks, similarities, study  # noqa: PLC0415 - torch, which --help does not need
 
     smallest = 1e-9  # every channel count becomes 1: the names are all we want
     known: dict[str, dict[str, Any]] = {

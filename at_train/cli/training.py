@@ -10,6 +10,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from at_data.unswept import unswept
 from at_train import config
 from at_train.cli.options import DEVICE, FOLDER, JSON, Place, given, headline, setting_flags
 
@@ -58,7 +59,8 @@ def fit(
     asked = given(context)
     settings = config.load(config_file, asked)
     config.refuse_idle(settings, asked)
-    from at_train import run  # noqa: PLC0415 - torch, which --help does not need
+    with unswept():
+        from at_train import run  # noqa: PLC0415 - torch, which --help does not need
 
     with closing(_Bar("nuisance loss" if settings.strategy == "dann" else "at loss")) as bar:
         facts = run.fit(dataset, out, settings, device, bar, cache_orthogonal=cache_orthogonal)
@@ -115,7 +117,8 @@ def study(
     work. Exit code 1 says that runs failed or wait for runs that did; the same command with --retry-failed, and no
     other, tries those again.
     """
-    from at_train import study as studies  # noqa: PLC0415 - torch, which --help does not need
+    with unswept():
+        from at_train import study as studies  # noqa: PLC0415 - torch, which --help does not need
 
     if timed and not dry_run:
         raise click.UsageError("--time goes with --dry-run")

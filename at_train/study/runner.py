@@ -20,8 +20,6 @@ from at_train.study.plans import Plan, Run
 from at_train.study.worker import LOST, MEND, Order, work, write_failure
 
 POLL_S = 2.0  # runs that other processes train are looked at this often
-# loaded once, before workers are forked off; the first optimiser would load the second, two seconds for every run
-PRELOADED = ["at_train.study.worker", "torch._dynamo"]
 STATES = ("done", "failed", "blocked")
 
 
@@ -90,7 +88,7 @@ class _Runner:
 
     def go(self) -> None:
         """Return when every run of ours has ended; what is at work is ended by an exception."""
-        context = forks.computing(PRELOADED)
+        context = forks.computing(["at_train.study.served"])
         try:
             while True:
                 self._look()

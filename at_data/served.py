@@ -3,13 +3,9 @@
 Python's search for cycles leaves it alone from then on: it would write into memory that they all share.
 """
 
-import gc
+from at_data.unswept import imports
 
-from at_data.unswept import unswept
-
-with unswept():
+with imports():
     import scipy.fft  # noqa: F401 - needed at the first recording
 
     import at_data.build.work  # noqa: F401
-
-gc.freeze()

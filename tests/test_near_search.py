@@ -8,7 +8,7 @@ import pytest
 from at_data.build.alike import spread
 from at_data.build.pool import Pool
 from at_data.stages.duplicates import laid, near, search
-from at_data.unswept import unswept
+from at_data.unswept import imports, unswept
 
 
 def copied(count: int, words: np.ndarray, dice: np.random.Generator) -> dict[str, np.ndarray]:
@@ -87,3 +87,17 @@ def test_cycles_are_looked_for_again_afterwards():
     with pytest.raises(ZeroDivisionError), unswept():
         _ = 1 / 0
     assert gc.isenabled()
+
+
+def test_what_was_imported_is_never_searched_and_what_comes_later_is():
+    with imports():
+        assert not gc.isenabled()
+        kept = [[]]
+    try:
+        assert gc.isenabled()
+        later = [[]]
+        searched = {id(found) for found in gc.get_objects()}
+        assert id(later) in searched
+        assert id(kept) not in searched
+    finally:
+        gc.unfreeze()

@@ -13,7 +13,7 @@ from at_data import forks
 from at_data.cli import planning, profiling
 from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, MAX_BAD, NOISE, OUT, SOURCE, WORKERS, how
 from at_data.errors import AtError, CorpusError, ManifestError
-from at_data.unswept import unswept
+from at_data.unswept import imports
 
 if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
     from at_data.manifest import Manifest
@@ -35,7 +35,7 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
     Headers are read. Audio is decoded, of a few recordings, for --time alone and where the manifest drops quiet ones or
     compresses.
     """
-    with unswept():
+    with imports():
         from at_data import build as builds  # noqa: PLC0415 - numpy and scipy, which --help does not need
         from at_data import manifest as manifests  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
 def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **flags: Any) -> None:
     """Build the dataset of MANIFEST, a file or the name of a shipped one; carry on where an earlier call stopped."""
     _start()  # workers import what they need while this process does
-    with unswept():
+    with imports():
         from at_data import manifest as manifests  # noqa: PLC0415
 
     _build_one(manifests.load(manifest), source, out, noise_source, **flags)
@@ -173,7 +173,7 @@ def _build_one(
 ) -> bool:
     """Whether there was anything to do."""
     _start()  # nothing, if it has been
-    with unswept():
+    with imports():
         from at_data import build as builds  # noqa: PLC0415
         from at_data.progress import Bar  # noqa: PLC0415
 

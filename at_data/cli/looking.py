@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from at_data.cli.options import FOLDER, JSON, NOISE, Place
-from at_data.unswept import unswept
+from at_data.unswept import imports
 
 if TYPE_CHECKING:
     from at_data.verify import Found
@@ -54,7 +54,7 @@ def list_(as_json: bool) -> None:
 @click.pass_context
 def verify(context: click.Context, /, dataset: Path, source: Path | None, **how: Any) -> None:
     """Check everything DATASET says of itself, with --source against the audio too; exit 1 naming what is wrong."""
-    with unswept():
+    with imports():
         from at_data import verify as verifying  # noqa: PLC0415
 
     found = verifying.examine(dataset)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from at_data.unswept import unswept
+from at_data.unswept import imports
 from at_train import config
 from at_train.cli.options import DEVICE, FOLDER, JSON, given, headline, setting_flags
 
@@ -36,7 +36,7 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
 
     Scores and predictions are also written into the run folder, under `scores`.
     """
-    with unswept():
+    with imports():
         from at_train import run as runs  # noqa: PLC0415 - torch, which --help does not need
 
     scores = runs.score(run, dataset, split, device)
@@ -65,7 +65,7 @@ def score(run: Path, dataset: Path | None, split: str, device: str, as_json: boo
 )
 def report(runs: tuple[Path, ...], out: Path | None) -> None:
     """Compare RUNS, run folders or a study's folder: one HTML page that opens from disk, its tables and pictures."""
-    with unswept():
+    with imports():
         from at_train import report as reports  # noqa: PLC0415 - matplotlib, which --help does not need
 
     material = reports.gather(runs)
@@ -85,7 +85,7 @@ def explain(
     runs: tuple[Path, ...], items: tuple[str, ...], dataset: Path | None, layer: str | None, out: Path, device: str
 ) -> None:
     """Draw where the networks of RUNS look: Grad-CAM heat maps of the same items, side by side."""
-    with unswept():
+    with imports():
         from at_train import explain as explaining  # noqa: PLC0415 - torch and captum, which --help does not need
         from at_train.report import heat_maps  # noqa: PLC0415 - matplotlib, likewise
 
@@ -122,7 +122,7 @@ def cost(
     asked = given(context)
     layers = asked.pop("layers", None)
     settings = config.load(None, asked)
-    with unswept():
+    with imports():
         from at_train import cost as costs  # noqa: PLC0415 - torch, which --help does not need
         from at_train.report.formats import aligned  # noqa: PLC0415 - numpy, likewise
 
@@ -141,7 +141,7 @@ def cost(
 @JSON
 def list_(as_json: bool) -> None:
     """List networks with their layers, aggregations, similarities and strategies."""
-    with unswept():
+    with imports():
         from at_train import aggregations, networks, similarities, study  # noqa: PLC0415 - torch, which --help does not need
 
     smallest = 1e-9  # every channel count becomes 1: the names are all we want

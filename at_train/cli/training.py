@@ -10,7 +10,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from at_data.unswept import unswept
+from at_data.unswept import imports
 from at_train import config
 from at_train.cli.options import DEVICE, FOLDER, JSON, Place, given, headline, setting_flags
 
@@ -59,7 +59,7 @@ def fit(
     asked = given(context)
     settings = config.load(config_file, asked)
     config.refuse_idle(settings, asked)
-    with unswept():
+    with imports():
         from at_train import run  # noqa: PLC0415 - torch, which --help does not need
 
     with closing(_Bar("nuisance loss" if settings.strategy == "dann" else "at loss")) as bar:
@@ -117,7 +117,7 @@ def study(
     work. Exit code 1 says that runs failed or wait for runs that did; the same command with --retry-failed, and no
     other, tries those again.
     """
-    with unswept():
+    with imports():
         from at_train import study as studies  # noqa: PLC0415 - torch, which --help does not need
 
     if timed and not dry_run:

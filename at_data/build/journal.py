@@ -1,8 +1,10 @@
 """Which recording a worker process is at, and how long it may take: what is known of a worker that died."""
 
 import ctypes
+import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 NOWHERE = -1  # between recordings, or at work that is no recording's
 NAME_BYTES = 1024
+LATE = 0.01  # share of the limits by which a recording may be ended too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Journal:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._counted_from_s = -math.inf
         self._place = RawValue(ctypes.c_longlong, NOWHERE)
         self._file = RawArray(ctypes.c_char, NAME_BYTES)
 
@@ -45,12 +49,23 @@ class Journal:
         return self._file.value.decode("utf-8", "backslashreplace")
 
     def note(self, place: int, file: str = "") -> None:
-        """Note what is at work from now on; the kernel ends this process when that takes too long."""
+        """Note what is at work from now on; the kernel ends this process when that takes too long.
+
+        It is told anew when a hundredth of the limits is over, as telling it takes longer than to note a place: what
+        begins in between has a hundredth less of the time, which is added to all.
+        """
         self._file.value = file.encode("utf-8", "backslashreplace")[: NAME_BYTES - 1]
         self._place.value = place
-        idle = place == NOWHERE and not file
-        signal.setitimer(signal.ITIMER_PROF, 0 if idle else self.limits.cpu_s)
-        signal.setitimer(signal.ITIMER_REAL, 0 if idle else self.limits.clock_s)
+        if place == NOWHERE and not file:
+            self._count(-math.inf, 0)
+        elif (now_s := time.monotonic()) - self._counted_from_s > LATE * min(self.limits.cpu_s, self.limits.clock_s):
+            self._count(now_s, 1 + LATE)
+
+    def _count(self, from_s: float, share: float) -> None:
+        """Have the kernel count from now on up to this share of the limits; to nothing, where that is 0."""
+        self._counted_from_s = from_s
+        signal.setitimer(signal.ITIMER_PROF, share * self.limits.cpu_s)
+        signal.setitimer(signal.ITIMER_REAL, share * self.limits.clock_s)
 
 
 _kept: list[Journal] = []  # the one of this process, if it is a worker

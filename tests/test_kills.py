@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections import Counter
 from contextlib import suppress
@@ -20,12 +21,11 @@ pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes ar
 KILLS = 12  # at least
 STARTS = 100  # at most
 WORKERS = (1, 2, 8)
-# seconds a phase is watched before the kill comes, at most: about as long as the phase lasts
-SPANS = {"start": 1.2, "read": 0.4, "scale": 0.2, "tables": 0.15}
+PHASES = ("start", "read", "scale", "tables")
 # what is killed in one folder, call by call; then a call ends it undisturbed
 COURSE = ("start", "read", "read", "scale", "read", "scale", "tables", "tables")
 VICTIMS = {"parent": 0.5, "worker": 0.38, "server": 0.12}
-NEEDED = {"parent": 4, "worker": 4, "server": 1, **dict.fromkeys(SPANS, 2)}  # of the kills
+NEEDED = {"parent": 4, "worker": 4, "server": 1, **dict.fromkeys(PHASES, 2)}  # of the kills
 
 
 def family(session: int) -> dict[str, list[int]]:
@@ -49,12 +49,24 @@ def phase(out: Path, said: Path, shards: int) -> str:
     return "read" if "read: " in words else "start"
 
 
-def kill(process: Any, wanted: str, look: Any, dice: np.random.Generator) -> tuple[str, str] | None:
+def spans(process: Any, look: Any) -> dict[str, float]:
+    """Seconds that each phase of an undisturbed build lasts."""
+    lasted = dict.fromkeys(PHASES, 0.0)
+    before = time.monotonic()
+    while process.poll() is None:
+        was = look()
+        time.sleep(0.002)
+        before, since = time.monotonic(), before
+        lasted[was] += before - since
+    return lasted
+
+
+def kill(process: Any, wanted: str, span_s: float, look: Any, dice: np.random.Generator) -> tuple[str, str] | None:
     """The phase a build was in when it lost a process, and which; None where it ended before the phase came."""
     while look() != wanted and process.poll() is None:
         time.sleep(0.002)
-    with suppress(Exception):
-        process.wait(dice.uniform(0, SPANS[wanted]))
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(dice.uniform(0, span_s))
     was = look()
     victims = family(process.pid)
     kind = str(dice.choice(list(VICTIMS), p=list(VICTIMS.values())))
@@ -83,9 +95,12 @@ def test_no_kill_loses_anything(builder: Builder, tmp_path: Path) -> None:
     assert undisturbed.returncode == 0, undisturbed.stderr
     expected = tree(finished(tmp_path / "undisturbed")[0])
     shards = sum(name.startswith("shards/") for name in expected)
+    said = tmp_path / "said"
+    watched = tmp_path / "watched"
+    lasted = spans(builder.start(watched, 1, said), lambda: phase(watched, said, shards))
     dice = np.random.default_rng(50)
     killed: Counter[str] = Counter()
-    said, ended, starts, sessions, course = tmp_path / "said", [], 0, [], iter(COURSE)
+    ended, starts, sessions, course = [], 0, [], iter(COURSE)
     while killed.total() < 2 * KILLS or any(killed[name] < least for name, least in NEEDED.items()) or not ended:
         starts += 1
         assert starts < STARTS, killed
@@ -94,7 +109,7 @@ def test_no_kill_loses_anything(builder: Builder, tmp_path: Path) -> None:
         process = builder.start(out, int(dice.choice(WORKERS)), said)
         sessions.append(process.pid)
         wanted = next(course, None)
-        found = wanted and kill(process, wanted, lambda out=out: phase(out, said, shards), dice)
+        found = wanted and kill(process, wanted, lasted[wanted], lambda out=out: phase(out, said, shards), dice)
         killed.update(found or ())
         assert process.wait(120) in (0, 2, -signal.SIGKILL), said.read_text()
         assert process.returncode != 2 or ("worker process" in said.read_text() and found), said.read_text()

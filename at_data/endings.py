@@ -13,7 +13,10 @@ from at_data.errors import AtError
 
 
 def run(name: str, command: click.Command) -> None:
-    """Run a command of that name and exit; an interrupt is a KeyboardInterrupt, which who called it answers."""
+    """Run a command of that name and exit; an interrupt is a KeyboardInterrupt, which who called it answers.
+
+    The process is the command's own: what cycles of objects hold at its end, an open file too, is not closed by Python.
+    """
     atexit.register(gc.freeze)  # or Python searches all that lives before it leaves: half a second, with torch
     try:
         code = command.main(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""What every worker begins with, imported once by the process that they are copied from, and by no other.
+"""What every worker begins with, imported once by the process that they are copied from.
 
 Python's search for cycles leaves it alone from then on: it would write into memory that they all share.
 """

@@ -1,6 +1,7 @@
 """Work on millions of objects, or imports, without the search for cycles among them."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,8 +27,11 @@ def unswept() -> Iterator[None]:
 def imports() -> Iterator[None]:
     """As `unswept`, for what a command imports: all that lives at the end of it will stay, and is never searched.
 
-    For processes of the commands alone: of what nobody holds by then, cycles are kept.
+    Where all has been imported before, it is searched as ever. For processes of the commands alone: of what nobody
+    holds by then, cycles are kept.
     """
+    known = len(sys.modules)
     with unswept():
         yield
-        gc.freeze()
+        if len(sys.modules) > known:
+            gc.freeze()

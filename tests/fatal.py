@@ -42,11 +42,12 @@ def _read(what: str) -> str:
         ctypes.string_at(0)
     elif what == "exit":
         os._exit(3)
-    elif what == "spin":
-        while True:
+    elif what.startswith("spin "):
+        end_s = time.process_time() + float(what.partition(" ")[2])
+        while time.process_time() < end_s:
             pass
-    elif what == "wait":
-        time.sleep(600)
+    elif what.startswith("wait "):
+        time.sleep(float(what.partition(" ")[2]))
     elif what == "noise":
         with journal.shared(Path("noise/hum.wav")):
             crash()

@@ -281,6 +281,7 @@ TRAIN = {
         "at_train.training",
     },
     "at_train.memory_formula": {"at_train.feature_maps", "at_train.networks"},
+    "at_train.cost.served": {"at_data.unswept", "at_train.cost"},
     "at_train.cost": {
         "at_data.forks",
         "at_train.arithmetic",
@@ -427,6 +428,11 @@ def test_stages_never_import_each_other() -> None:
             own = ".".join(module.split(".")[:3])  # a stage may be a folder, whose files make one stage
             others = {name for name in imports(path) if name.startswith("at_data.stages") and room(name) != own}
             assert not others, module
+
+
+def test_what_workers_begin_with_is_for_the_process_they_are_copied_from_alone() -> None:
+    for module, path in MODULES.items():  # it keeps what lives there from being searched for cycles
+        assert not any(name.endswith(".served") for name in imports(path)), module
 
 
 def test_no_room_is_called_after_nothing() -> None:

@@ -50,7 +50,7 @@ def phase(out: Path, said: Path, shards: int) -> str:
 
 
 def spans(process: Any, look: Any) -> dict[str, float]:
-    """Seconds that each phase of an undisturbed build lasts."""
+    """Seconds that each phase of a build lasts, which has to end well."""
     lasted = dict.fromkeys(PHASES, 0.0)
     before = time.monotonic()
     while process.poll() is None:
@@ -58,6 +58,7 @@ def spans(process: Any, look: Any) -> dict[str, float]:
         time.sleep(0.002)
         before, since = time.monotonic(), before
         lasted[was] += before - since
+    assert process.returncode == 0
     return lasted
 
 

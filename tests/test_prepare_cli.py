@@ -19,6 +19,7 @@ from at_data import cli, corpora, manifest
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     monkeypatch.setattr(sys, "argv", ["at-prepare", *map(str, arguments)])
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # or the command sets it, for all tests that come after
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert isinstance(stopped.value.code, int)
@@ -37,22 +38,39 @@ def test_list_names_every_corpus_and_manifest(
     assert set(listed["manifests"]) == set(manifest.shipped())
 
 
-@pytest.mark.parametrize("asked", [None, "3"])
+@pytest.mark.skipif(sys.platform != "linux", reason="numpy brings OpenBLAS on Linux: run this there")
+@pytest.mark.parametrize("asked", [{}, {"OPENBLAS_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2"}], ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("build", "synth_word_by_speaker", "--source"),
+        ("synth_digits", "--only", "synth_word_by_speaker", "--source"),
+        ("datasets", "--sources"),
+    ],
+    ids=lambda command: command[0],
+)
 def test_numpy_has_one_thread_in_a_build_unless_the_user_asks_for_more(
-    asked: str | None, digits: Path, tmp_path: Path
+    command: tuple[str, ...], asked: dict[str, str], digits: Path, tmp_path: Path
 ) -> None:
     """Threads that wait for work at full speed would take a processor from the workers that start meanwhile."""
-    script = "import os; from at_data import cli\ntry: cli.main()\nfinally: print(os.environ['OPENBLAS_NUM_THREADS'])"
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    call = ["build", "synth_word_by_speaker", "--source", str(digits.parent), "--out", str(tmp_path)]
+    script = """
+from at_data import cli
+from threadpoolctl import threadpool_info
+try:
+    cli.main()
+finally:
+    print({pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"})
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    source = digits.parent if command[0] != "datasets" else tmp_path
     done = subprocess.run(
-        [sys.executable, "-c", script, *call],
-        env=environment | ({} if asked is None else {"OPENBLAS_NUM_THREADS": asked}),
+        [sys.executable, "-c", script, *command, str(source), "--out", str(tmp_path / "out")],
+        env=environment | asked,
         check=True,
         capture_output=True,
         text=True,
     )
-    assert done.stdout.splitlines()[-1] == (asked or "1")
+    assert done.stdout.splitlines()[-1] == f"{ {min(2, len(os.sched_getaffinity(0))) if asked else 1} }"
 
 
 def test_plan_build_verify_and_show_walk_the_road(

@@ -18,11 +18,8 @@ class Commands(click.Group):
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             return command
-        from at_data import corpora  # noqa: PLC0415 - numpy, which the other commands import when they need it
-
-        if cmd_name in corpora.names() and cmd_name in (shipped := building.by_corpus()):
-            return building.corpus_command(cmd_name, shipped[cmd_name])
-        return command
+        names = building.by_corpus().get(cmd_name)
+        return None if names is None else building.corpus_command(cmd_name, names)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -81,8 +81,10 @@ def build(manifest: str, source: Path, out: Path, noise_source: Path | None, **f
 @click.pass_context
 def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) -> None:
     """Build every shipped manifest whose corpus is in SOURCES, say what is missing; exit 1 if one failed."""
-    from at_data import corpora  # noqa: PLC0415
-    from at_data import manifest as manifests  # noqa: PLC0415
+    _start()  # workers import what they need while this process does
+    with imports():
+        from at_data import corpora  # noqa: PLC0415
+        from at_data import manifest as manifests  # noqa: PLC0415
 
     if not sources.is_dir():
         raise CorpusError(sources, "no folder", "the folder that holds the corpora", "correct --sources")
@@ -115,7 +117,9 @@ def datasets(context: click.Context, /, sources: Path, out: Path, **flags: Any) 
 @cache
 def by_corpus() -> dict[str, list[str]]:
     """Shipped manifests of every corpus that has any."""
-    from at_data import manifest as manifests  # noqa: PLC0415
+    _leave_linear_algebra_alone()  # what is asked for next may be a build
+    with imports():
+        from at_data import manifest as manifests  # noqa: PLC0415
 
     found: dict[str, list[str]] = {}
     for name in manifests.shipped():
@@ -127,7 +131,8 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
     """Command that builds the shipped manifests of one corpus."""
 
     def run(source: Path, out: Path, noise_source: Path | None, only: tuple[str, ...], **flags: Any) -> None:
-        from at_data import manifest as manifests  # noqa: PLC0415
+        _start()
+        from at_data import manifest as manifests  # noqa: PLC0415 - imported, as this corpus has shipped ones
 
         loaded = [manifests.load(name) for name in only or names]
         mixing = [made.name for made in loaded if made.noise != "none"]
@@ -150,12 +155,18 @@ def corpus_command(corpus: str, names: list[str]) -> click.Command:
 
 
 def _start() -> None:
-    """Start the process that workers are copied from, and leave the processors to it.
-
-    Threads of numpy's linear algebra would wait for work at full speed; they are not started where no one asks for any.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    """Start the process that workers are copied from; this one leaves the processors to it."""
+    _leave_linear_algebra_alone()
     forks.start()
+
+
+def _leave_linear_algebra_alone() -> None:
+    """Nothing; numpy, imported later, has no threads for it: they would wait for work at full speed.
+
+    Where the user says how many there shall be, there are.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _build_one(
@@ -172,7 +183,6 @@ def _build_one(
     ignore_free_space: bool,
 ) -> bool:
     """Whether there was anything to do."""
-    _start()  # nothing, if it has been
     with imports():
         from at_data import build as builds  # noqa: PLC0415
         from at_data.progress import Bar  # noqa: PLC0415

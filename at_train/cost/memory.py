@@ -16,14 +16,13 @@ from at_train.cost.work import Case, Work, applied, penalty_of, recorder_of, ste
 from at_train.steps import WARM_UP
 
 STEPS = WARM_UP + 2  # Adam has its moments after the first, a GPU its graph after the last but one
-PRELOADED = [__name__, "torch._dynamo"]  # the latter is what the first optimiser imports: a second, and 100 MB
 
 
 def peak_alone(work: Work, case: Case, say: Callable[[str], None]) -> int | None:
     """Peak of the memory that training needs, from a fresh process that has imported what it needs and no more."""
     say(f"memory of {case.strategy}{' cached' if case.cached else ''} {case.layer or ''}".rstrip())
     try:
-        with ProcessPoolExecutor(1, forks.computing(PRELOADED)) as process:
+        with ProcessPoolExecutor(1, forks.computing(["at_train.cost.served"])) as process:
             return process.submit(peak, work, case).result()
     except BrokenProcessPool as error:
         raise ConfigError(

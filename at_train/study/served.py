@@ -1,4 +1,4 @@
-"""What every process that trains begins with, imported once by the one that they are copied from, and by no other."""
+"""What every process that trains begins with, imported once by the one that they are copied from."""
 
 from at_data.unswept import imports
 

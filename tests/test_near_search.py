@@ -1,6 +1,7 @@
 """The search for near-duplicates, in parts, in processes and in crowds; and work without the search for cycles."""
 
 import gc
+import sys
 
 import numpy as np
 import pytest
@@ -89,13 +90,15 @@ def test_cycles_are_looked_for_again_afterwards():
     assert gc.isenabled()
 
 
-def test_what_was_imported_is_never_searched_and_what_comes_later_is():
+def test_what_was_imported_is_never_searched_and_what_comes_later_is(monkeypatch):
     with imports():
         assert not gc.isenabled()
         kept = [[]]
+        monkeypatch.setitem(sys.modules, "imported_now", sys)
     try:
         assert gc.isenabled()
-        later = [[]]
+        with imports():  # of nothing
+            later = [[]]
         searched = {id(found) for found in gc.get_objects()}
         assert id(later) in searched
         assert id(kept) not in searched

@@ -1,12 +1,11 @@
 """What an audio file's container promises, held against what the file holds: libsndfile quietly takes what is left."""
 
-import mmap
 import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
+from at_data import streams
 from at_data.errors import AudioError
 
 ACCEPTED = "WAV (RIFF, RF64), FLAC, Ogg, MP3, AIFF, AU or W64"
@@ -20,21 +19,6 @@ FORMAT = struct.Struct("<HHIIH")  # fmt: codec, channels, frames a second, bytes
 DATA_SIZE = struct.Struct("<8xQ")  # ds64: size of the file, then that of the data
 PLAIN_CODECS = (1, 3, 0xFFFE)  # integers, floats, and either with channel places: frames of one size
 AU_BYTES = 12  # magic, first byte of the data, size of the data
-
-OGG_PAGE = struct.Struct("<4sBB20xB")
-OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # the longest page there can be
-OGG_LAST_PAGE = 0x04
-
-MP3_FRAME = 1152  # samples
-MP3_GUESSED_FRAMES = 2  # by which a guess from the size of the sound misses
-MP3_COUNTS = (b"Xing", b"Info", b"VBRI")  # begin what an encoder says of its frames, in the first of them
-MP3_SYNC = 0x7FF
-MP3_KBPS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-MP3_KBPS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-MP3_RATES_HZ = (44_100, 48_000, 32_000)
-MOST_FRAMES = 100_000  # looked at: most of an hour
-ID3 = struct.Struct(">3sxxx4B")  # before the sound: size in groups of seven bits
-ID3_BEHIND, ID3_BEHIND_BYTES = b"TAG", 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +52,8 @@ BEGINNINGS = {
 def check(file: int, kind: str, where: str) -> None:
     """Pass an open file whose container keeps its promises; `kind` is libsndfile's name of the container.
 
-    A length of zero or near the top of its bits promises nothing: a streamed file is read to its end.
+    A length near the top of its bits promises nothing: a streamed file is read to its end. So does a length of zero in
+    an AIFF or AU, where the decoder reads on.
 
     Raises
     ------
@@ -84,52 +69,12 @@ def check(file: int, kind: str, where: str) -> None:
         came = f"a {kind} container that begins with {magic!a}, whose length cannot be checked"
         raise AudioError(where, came, ACCEPTED, "convert it to wav or flac")
     if magic == b"OggS":
-        if not _ends_as_ogg(file):
+        if not streams.ends_as_ogg(file):
             raise _cut_short(where, "no last Ogg page")
     elif kind == "AU":
         _check_au(file, magic, where)
     else:
         _check_chunks(file, LAYOUTS[magic], where)
-
-
-def guessed(file: int, kind: str, frames: int, where: str) -> int:
-    """How many of its frames an open file may lack, as their number is a guess: of some MP3 a few, of others none.
-
-    For an MP3 whose encoder did not count them the decoder takes those that the bytes of the file would hold at the
-    bitrate of the first, the tags before and behind the sound among them. AudioError where bitrates differ: the decoder
-    would end too early, and say nothing.
-    """
-    if kind != "MP3":
-        return 0
-    magic, *groups = ID3.unpack(os.pread(file, ID3.size, 0).ljust(ID3.size, b"\0"))
-    tag_bytes = 0
-    if magic == b"ID3":
-        tag_bytes = ID3.size + sum(group << shift for group, shift in zip(groups, (21, 14, 7, 0), strict=True))
-    if any(name in os.pread(file, MP3_FRAME, tag_bytes) for name in MP3_COUNTS):
-        return 0
-    if len(set(islice(_bitrates(file, tag_bytes), MOST_FRAMES))) > 1:
-        came = "an MP3 of several bitrates whose encoder did not count its frames, so that nobody knows its length"
-        raise AudioError(where, came, "a count of frames (Xing, Info or VBRI)", "convert it to wav or flac")
-    size = os.fstat(file).st_size
-    if os.pread(file, len(ID3_BEHIND), max(0, size - ID3_BEHIND_BYTES)) == ID3_BEHIND:
-        tag_bytes += ID3_BEHIND_BYTES
-    return MP3_GUESSED_FRAMES * MP3_FRAME + -(-frames * min(tag_bytes, size) // size)
-
-
-def _bitrates(file: int, start: int) -> Iterator[int]:
-    """Kilobits a second of every frame of an MP3 from here on, while one follows the other (ISO 11172-3, 13818-3)."""
-    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
-        place = start
-        while place + 4 <= len(content):
-            (head,) = struct.unpack_from(">I", content, place)
-            version, layer, bitrate, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
-            if head >> 21 != MP3_SYNC or version == 1 or layer != 1 or bitrate in {0, 15} or rate == 3:  # noqa: PLR2004
-                return
-            first = version == 3  # noqa: PLR2004 - MPEG 1; 2 and 2.5 have half as many samples and their own bitrates
-            kbps = (MP3_KBPS_1 if first else MP3_KBPS_2)[bitrate - 1]
-            rate_hz = MP3_RATES_HZ[rate] // {3: 1, 2: 2, 0: 4}[version]
-            yield kbps
-            place += (144 if first else 72) * 1000 * kbps // rate_hz + (head >> 9 & 1)
 
 
 def _cut_short(where: str, came: str) -> AudioError:
@@ -183,15 +128,3 @@ def _check_au(file: int, magic: bytes, where: str) -> None:
     held = os.fstat(file).st_size - first
     if held < promised < STREAMED_BYTES:
         raise _cut_short(where, f"{held} bytes held of the {promised} in the header")
-
-
-def _ends_as_ogg(file: int) -> bool:
-    """Whether the last page is complete and says that it is the last (RFC 3533, section 6)."""
-    size = os.fstat(file).st_size
-    tail = os.pread(file, OGG_PAGE_BYTES, max(0, size - OGG_PAGE_BYTES))
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < OGG_PAGE.size:
-        return False
-    _, _, flags, lacings = OGG_PAGE.unpack_from(page)
-    whole = OGG_PAGE.size + lacings + sum(page[OGG_PAGE.size : OGG_PAGE.size + lacings])
-    return bool(flags & OGG_LAST_PAGE) and len(page) >= whole

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 import soundfile
 
-from at_data import containers
+from at_data import containers, streams
 from at_data.errors import AudioError
 
 # A header can lie about the rate. Outside these no corpus lives; inside them a lie cannot be told from the truth.
@@ -28,6 +28,7 @@ class Stream(soundfile.SoundFile):
     the next block differs in its last bits from what one long read gives.
     """
 
+    file = -1  # handle of the open file
     read_from = False  # whether it stands somewhere else than at its first sample
     guessed = 0  # how many of its frames may not be there, as their number is a guess
 
@@ -61,6 +62,8 @@ class Opened:
         self._path: Path | None = None
         self._sound: Stream | None = None
         self._file: int | None = None
+        self._whole: Path | None = None
+        """The Ogg whose pages were looked at last: all of it is read for that, if a thousand stretches lie in it."""
 
     def __enter__(self) -> "Opened":  # noqa: PYI034 - Self is not known to the test hook
         return self
@@ -90,7 +93,11 @@ class Opened:
             refuse_impossible(self._sound.samplerate, self._sound.channels, where)
             kind = self._sound.format
             containers.check(self._file, kind, where)
-            self._sound.guessed = containers.guessed(self._file, kind, self._sound.frames, where)
+            self._sound.guessed = streams.guessed(self._file, kind, self._sound.frames, where)
+            self._sound.file = self._file
+            if kind == "OGG" and path != self._whole:
+                streams.check_pages(self._file, where)
+                self._whole = path
             self._path = path
         return self._sound
 

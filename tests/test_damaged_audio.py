@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import PCM_16_STEP, RATE_HZ, noise, settings, stretch, whole, write
 
-from at_data import containers
+from at_data import streams
 from at_data.errors import AudioError
 from at_data.stages import audio
 from at_data.stages.audio import decode, load
@@ -134,7 +134,7 @@ def test_an_mp3_whose_encoder_did_not_count_its_frames_is_whole_and_where_it_is_
     }  # so few bits that none are spent on it
     path = write(tmp_path, "a.mp3", noise(4 * rate_hz), rate_hz, **how)
     content = path.read_bytes()
-    assert not any(name in content[:2000] for name in containers.MP3_COUNTS)
+    assert not streams.MP3_COUNTS.search(content[:2000])
     path.write_bytes(before + content + behind)
     with soundfile.SoundFile(path) as sound:
         claimed, there = sound.frames, len(sound.read())
@@ -160,10 +160,55 @@ def test_an_mp3_of_several_bitrates_that_were_not_counted_is_refused_and_a_count
     assert decode(path, whole("a.mp3"))[0].size == samples.size
     second = content.index(content[:2], 4)
     path.write_bytes(before + content[second:])  # less the frame that counts
-    assert not any(name in content[second : second + 2000] for name in containers.MP3_COUNTS)
+    assert not streams.MP3_COUNTS.search(content[second : second + 2000])
     for recording in (whole("a.mp3"), stretch(1.0, 0.5, "a.mp3")):
         with pytest.raises(AudioError, match="an MP3 of several bitrates whose encoder did not count its frames"):
             decode(path, recording)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("codec", ["VORBIS", "OPUS"])
+def test_one_bit_flipped_anywhere_in_an_ogg_is_seen(tmp_path, codec, seed):
+    path = write(tmp_path, "a.ogg", noise(2 * RATE_HZ), format="OGG", subtype=codec)
+    content = bytearray(path.read_bytes())
+    assert decode(path, whole("a.ogg"))[0].size == 2 * RATE_HZ
+    bit = int(np.random.default_rng(seed).integers(8 * len(content)))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    for recording in (whole("a.ogg"), stretch(0.1, 0.2, "a.ogg")):
+        with pytest.raises(AudioError):
+            decode(path, recording)
+
+
+@pytest.mark.parametrize("tags", [b"", b"TAG" + bytes(125), b"ID3\x04\0\0\0\0\x20\0" + bytes(4096)])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.ogg", "OGG"), ("a.opus", "OGG"), ("a.flac", "FLAC"), ("a.mp3", "MP3")],
+)
+def test_files_joined_in_one_are_not_taken_for_the_first(tmp_path, name, form, tags):
+    codec = {"subtype": "OPUS"} if name == "a.opus" else {}
+    path = write(tmp_path, name, noise(RATE_HZ), format=form, **codec)
+    other = write(tmp_path, f"other {name}", noise(2 * RATE_HZ), format=form, **codec)
+    alone = decode(path, whole(name))[0]
+    path.write_bytes(path.read_bytes() + (tags if form == "MP3" else b"") + other.read_bytes())
+    with pytest.raises(AudioError, match="several files joined in one: .*the first alone is decoded"):
+        decode(path, whole(name))
+    if form != "OGG":
+        assert (decode(path, stretch(0.25, 0.5, name))[0] == alone[RATE_HZ // 4 : 3 * RATE_HZ // 4]).all()
+
+
+@pytest.mark.parametrize("variant", [{}, {"bitrate_mode": "VARIABLE"}, {"bitrate_mode": "AVERAGE"}])
+@pytest.mark.parametrize("behind", [b"", b"TAG" + bytes(125), b"APETAGEX" + bytes(3000)])
+def test_tags_behind_an_mp3_are_no_further_sound(tmp_path, behind, variant):
+    path = write(tmp_path, "a.mp3", noise(2 * RATE_HZ), format="MP3", **variant)
+    path.write_bytes(path.read_bytes() + behind)
+    assert decode(path, whole("a.mp3"))[0].size == 2 * RATE_HZ
+
+
+def test_tags_behind_an_ogg_are_passed_over(tmp_path):
+    path = write(tmp_path, "a.ogg", noise(RATE_HZ))
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    assert decode(path, whole("a.ogg"))[0].size == RATE_HZ
 
 
 @pytest.mark.parametrize("kind", ["NIST", "CAF", "SVX", "VOC", "AVR", "PAF", "IRCAM", "MAT5"])

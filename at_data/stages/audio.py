@@ -12,7 +12,7 @@ import xxhash
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field
 
-from at_data import plain_wav
+from at_data import plain_wav, streams
 from at_data.errors import AudioError
 from at_data.recordings import Recording, frames_of
 from at_data.sound_files import HIGHEST_RATE_HZ, Opened, Stream, printable, reason, refuse_impossible
@@ -52,16 +52,10 @@ def load(root: Path, recording: Recording, audio: Audio) -> Float32[np.ndarray, 
     Raises
     ------
     AudioError
-        As `decode`; also when the stretch is too short to leave one sample at the new rate.
+        As `decode` and `resample`.
 
     """
-    path = root / recording.path
-    samples, rate_hz = decode(path, recording)
-    resampled = resample(samples, rate_hz, audio)
-    if not resampled.size:
-        came = f"{samples.size} samples at {rate_hz} Hz, nothing once resampled to {audio.sample_rate_hz} Hz"
-        raise AudioError(printable(path), came, "at least one sample", "leave this recording out")
-    return resampled
+    return resample(*decode(root / recording.path, recording), audio)
 
 
 def decode(
@@ -79,9 +73,11 @@ def decode(
     (`frames_of`).
 
     Read are WAV (RIFF, RF64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU and W64: the containers in which damage can be
-    seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page, in
-    any file that decodes to fewer frames than its header says, in a WAV or W64 whose two rates contradict each other.
-    A FLAC or MP3 stretch that ends before the damage reads well, and so does an MP3 whose header has no length.
+    seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page or
+    with pages of another sum, in any file that decodes to fewer frames than its header says, in a WAV or W64 whose two
+    rates contradict each other. A FLAC or MP3 stretch that ends before the damage reads well, and so does an MP3 whose
+    header has no length. Files joined in one are refused where the first would be taken for the whole: an Ogg of
+    several streams, and to its end a FLAC, or an MP3 whose encoder counted its bytes.
 
     Memory grows with what is decoded, never with what a header claims, and ends at `MOST_SAMPLES` of mono waveform and
     a block. A lack of memory is not the file's fault: MemoryError goes to the caller.
@@ -119,7 +115,7 @@ def resample(samples: Float32[np.ndarray, "time"], from_hz: int, audio: Audio) -
     Raises
     ------
     AudioError
-        It would be longer than `MOST_SAMPLES`.
+        It would be longer than `MOST_SAMPLES`, or have no sample.
 
     """
     if from_hz == audio.sample_rate_hz:
@@ -127,6 +123,9 @@ def resample(samples: Float32[np.ndarray, "time"], from_hz: int, audio: Audio) -
     _refuse_too_long(samples.size * audio.sample_rate_hz // from_hz, audio.sample_rate_hz, "a waveform")
     quality = audio.resampler.removeprefix("soxr_").upper()
     resampled: np.ndarray = soxr.resample(samples, from_hz, audio.sample_rate_hz, quality)
+    if not resampled.size:
+        came = f"{samples.size} samples at {from_hz} Hz, nothing once resampled to {audio.sample_rate_hz} Hz"
+        raise AudioError("a waveform", came, "at least one sample", "leave this recording out")
     return resampled
 
 
@@ -159,6 +158,8 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
         raise AudioError(where, came, "a length in the header", "decode the file and write it anew")
     first, last = _stretch(recording, frames, rate_hz, where)
     _refuse_too_long(last - first, rate_hz, where)
+    if last == frames:
+        streams.check_end(sound.file, sound.format, where)
     _go_to(sound, first)
     samples, faults = _decoded(sound, last - first)
     lacking = last - first - samples.size

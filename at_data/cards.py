@@ -75,7 +75,7 @@ Frames of zeros before and after the sound of an item are not stored: `start`, `
 
 def card(header: Header, proof: Iterable[Line]) -> str:
     """Dataset card in Markdown: what it is, where it comes from, how it was made, what it promises."""
-    lines = [(" / ".join(line.splits), line.key, line.shared, line.verdict) for line in proof]
+    lines = [(" / ".join(line.splits), line.key, line.shared, line.told) for line in proof]
     noise = [f"- {name}: {value:.6g}" for name, value in (header.noise or {}).items()]
     return CARD.format(
         header=header,
@@ -161,7 +161,7 @@ def summary(header: Header, proof: Sequence[Line]) -> str:
         "",
         *aligned(
             [("splits", "key", "shared", "verdict")]
-            + [(" / ".join(line.splits), line.key, str(line.shared), line.verdict) for line in proof]
+            + [(" / ".join(line.splits), line.key, str(line.shared), line.told) for line in proof]
         ),
         *(["", bias(header), "", *aligned([_BIAS_TITLES, *_bias_rows(header)])] if header.bias else ()),
     ]

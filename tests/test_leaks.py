@@ -61,6 +61,18 @@ def test_attributes_that_identify_nobody_are_not_in_the_proof() -> None:
     }
 
 
+def test_the_proof_says_of_how_many_recordings_it_says_nothing() -> None:
+    nobodys = [Recording(name, "made", f"{name}.wav", {}) for name in "xyz"]
+    placed = {"a": "train", "b": "valid", "c": "test", "x": "train", "y": "test", "z": "test"}
+    lines = {line.splits: line for line in prove([*RECORDINGS, *nobodys], placed, ["speaker"], [])}
+    assert {splits: line.unknown for splits, line in lines.items()} == {
+        ("train", "valid"): 1,
+        ("train", "test"): 3,
+        ("valid", "test"): 2,
+    }
+    assert lines["valid", "test"].told == "disjoint; speaker of 2 recordings unknown"
+
+
 def test_shared_values_are_counted_whole_and_named_in_part() -> None:
     many = {f"n{i}" for i in range(50)}
     (line,) = prove_disjoint("noise file", {"train": many, "test": many})

@@ -44,6 +44,15 @@ def test_bad_files_go_to_quarantine_with_their_reason_and_the_build_goes_on(
     assert not verify(built.folder)
 
 
+def test_a_recording_of_which_resampling_leaves_nothing_is_bad(settings: dict[str, Any], tmp_path: Path) -> None:
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=6, takes=3)
+    soundfile.write(corpus / "one/00000000_nohash_0.wav", np.ones(1) / 2, 96000)
+    built = build(manifest.parse(settings, "here"), corpus, tmp_path / "out", max_bad=0.05)
+    (lost,) = quarantine(built.folder)
+    assert (lost["id"], lost["kind"]) == ("one/00000000_nohash_0", "bad")
+    assert lost["reason"] == "1 samples at 96000 Hz, nothing once resampled to 16000 Hz; expected at least one sample"
+
+
 def test_too_many_bad_files_end_the_build_and_mended_ones_are_read_again(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -102,6 +111,11 @@ def test_the_same_waveform_in_two_splits_is_dropped_or_refused_as_the_manifest_s
             corpus,
             tmp_path / "out",
         )
+    for near in ("drop", "fail"):
+        with pytest.raises(
+            ManifestError, match=f"duplicates.*exact: keep and near: {near}, expected near: keep as well"
+        ):
+            manifest.parse(settings | {"duplicates": {"exact": "keep", "near": near}}, "here")
     kept = build(
         manifest.parse(settings | {"duplicates": {"exact": "keep", "near": "keep"}}, "here"), corpus, tmp_path / "out"
     )

@@ -12,13 +12,14 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
+from conftest import write_digits
 from finished import rows, tree
 
 from at_data import cli as at_data_cli
 from at_data import manifest, shards
-from at_data.build import build, locks
+from at_data.build import build, locks, plan
 from at_data.cards import picture
-from at_data.errors import ManifestError, ShardError
+from at_data.errors import CorpusError, ManifestError, ShardError
 from at_data.verify import verify
 from at_train import cli as at_train_cli
 
@@ -94,6 +95,20 @@ def test_a_manifest_that_cannot_be_written_is_told_and_no_piece_of_it_left(
     with pytest.raises(ManifestError, match=r"m\.yaml: cannot be written \(no space left on device\); expected"):
         manifest.write(manifest.parse(settings, "here"), tmp_path / "m.yaml", "made here")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_joiners_within_a_word_of_a_file_name_are_no_control_characters(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = write_digits(tmp_path / "speech_commands", speakers=6, takes=1)
+    first = next(corpus.glob("one/*.wav"))
+    made = plan(manifest.parse(settings, "here"), corpus)
+    renamed = first.rename(first.with_name(f"\u0645\u06cc\u200c\u0631{first.name}"))
+    again = plan(manifest.parse(settings, "here"), corpus)
+    assert len(again.recordings) == len(made.recordings)
+    renamed.rename(first.with_name(f"a\x07{first.name}"))
+    with pytest.raises(CorpusError, match="control characters"):
+        plan(manifest.parse(settings, "here"), corpus)
 
 
 @pytest.mark.parametrize("package", [at_data_cli, at_train_cli], ids=["at-prepare", "at-train"])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
+import soundfile
 from conftest import write_digits
 from matplotlib.image import imread
 
@@ -393,6 +395,33 @@ def test_plan_warns_of_recordings_that_the_proof_knows_no_group_of(
     run(monkeypatch, "plan", tmp_path / "m.yaml", "--source", tmp_path)
     told = "warning: table: 5 of 20 recordings have no speaker: the proof is of the others alone"
     assert told in capsys.readouterr().err
+
+
+def test_a_build_and_its_card_tell_of_whom_the_proof_says_nothing(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng, corpus = np.random.default_rng(1), tmp_path / "corpus"
+    corpus.mkdir()
+    rows = []
+    for n in range(20):
+        soundfile.write(corpus / f"{n}.wav", rng.uniform(-0.5, 0.5, 16000), 16000)
+        rows.append(f"{n}.wav,{'ab'[n % 2]},{['', 'Eva', 'eva', 'Bo'][n // 2 % 4 if n < 8 else 3]}")
+    (corpus / "recordings.csv").write_text("\n".join(["path,word,speaker", *rows]))
+    by_chance = {"by": "random", "method": "balanced", "train": 0.6, "valid": 0.2, "test": 0.2}
+    settings |= {"corpus": "table", "keep": {}, "nuisances": ["speaker"], "shared": ["speaker"], "split": by_chance}
+    (tmp_path / "m.yaml").write_text(json.dumps(settings))
+    out = tmp_path / "out"
+    run(monkeypatch, "build", tmp_path / "m.yaml", "--source", corpus, "--out", out, "--workers", 1)
+    said = capsys.readouterr().err
+    assert "warning: 2 of 20 recordings have no speaker: the proof is of the others alone" in said
+    assert "warning: values of speaker that count as different and look the same: 'Eva' and 'eva'" in said
+    (folder,) = out.iterdir()
+    assert "speaker of 2 recordings unknown" in (folder / "README.md").read_text()
+    assert run(monkeypatch, "verify", folder) == 0
+    proof = json.loads((folder / "leaks.json").read_text())
+    assert sum(line.get("unknown", 0) for line in proof) == 2 * 2  # each split is in two pairs
+    run(monkeypatch, "show", folder)
+    assert "speaker of 2 recordings unknown" in capsys.readouterr().out
 
 
 def test_plan_warns_in_the_words_of_the_build_that_will_refuse_what_is_not_labelled(

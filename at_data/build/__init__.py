@@ -90,7 +90,8 @@ def build(
     progress
         Told of every finished shard.
     warn
-        Told of what may make the result differ: other versions of libraries than an earlier call's.
+        Told of what is doubtful about the corpus, and of what may make the result differ: other versions of libraries
+        than an earlier call's.
     explain
         Told of every shard why it is built or not.
 
@@ -117,6 +118,8 @@ def build(
         stopwatch.lap("start")
         progress("plan", 0, 1, 0)
         made = plan(manifest, source, noise_source)
+        for warning in made.warnings:
+            warn(warning)
         stopwatch.lap("plan")
         if earlier.named(final):
             header = earlier.same(final, made, pool, quick=quick, explain=explain)

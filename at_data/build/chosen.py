@@ -18,6 +18,7 @@ from at_data.rolls import ABSENT, Ids, Roll
 from at_data.rolls.assignment import Assignment
 from at_data.stages import bias, noise, selection, splits
 
+UNWRITABLE = ("Cc", "Cs")  # controls, and bytes that are no UTF-8; joiners within a word are neither
 ADVICE = "label it as the corpus labels the others, or take it away"
 LIST_IT = "add it to the file that lists the split, and the new hash to the manifest"
 
@@ -42,7 +43,7 @@ class Chosen:
 def listed(module: ModuleType, source: Path) -> Iterator[Recording]:
     """All recordings of a corpus folder, one after the other; CorpusError for names that cannot be written down."""
     for recording in module.recordings(source):
-        if not recording.path.isprintable() and any(category(letter)[0] == "C" for letter in recording.path):
+        if not recording.path.isprintable() and any(category(letter) in UNWRITABLE for letter in recording.path):
             raise CorpusError(
                 source,
                 f"a file is called {recording.path!a}",

@@ -1,7 +1,7 @@
 """Manifest and corpus folder -> the list of shards to build; no audio is read but noise that may be a copy."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from at_data import corpora, headers, seeds, shards
-from at_data.build import kinds
+from at_data.build import doubts, kinds
 from at_data.build.chosen import chosen, listed, unlabelled
 from at_data.errors import ManifestError
 from at_data.manifest import Manifest
@@ -130,7 +130,8 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
     _check_attributes(manifest, attributes)
     root = corpora.root(module, source)
     places = assigned.beside(held_out, leaks.HELD_OUT) if held_out else assigned
-    keys = (*_groups(manifest, module), *together)
+    groups = _groups(manifest, module)
+    keys, written = (*groups, *together), (manifest.target, *groups)
     proof = leaks.prove(joined([recordings, held_out]), places, keys, manifest.shared)
     leaks.refuse(proof, manifest.name)
     tasks = _tasks(manifest, root, recordings, assigned, pool)
@@ -144,7 +145,7 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         asked=wanted.asked,
         listed=wanted.listed,
         passed_over={key: items for key, items in passed_over.items() if items},
-        warnings=(*counting.differences(), *_unproved(recordings, keys)),
+        warnings=(*counting.differences(), *doubts.unproved(recordings, keys), *doubts.alike(recordings, written)),
         assigned=assigned,
         bias=drawn,
         proof=tuple(proof),
@@ -173,14 +174,6 @@ def _groups(manifest: Manifest, module: ModuleType) -> tuple[str, ...]:
             "take it away: what identifies nobody is in no proof",
         )
     return groups
-
-
-def _unproved(recordings: Roll, keys: Sequence[str]) -> Iterator[str]:
-    """A line for every key of the proof that some recordings lack: in which splits their values stand, nobody knows."""
-    for name in dict.fromkeys(keys):
-        lacking = int(np.count_nonzero(recordings.codes(name) == ABSENT))
-        if lacking:
-            yield f"{lacking:,} of {len(recordings):,} recordings have no {name}: the proof is of the others alone"
 
 
 def _shape(settings: Manifest) -> tuple[int, int]:

@@ -46,7 +46,11 @@ def write_splits(path: Path, plan: Plan, sifted: Sifted) -> None:
 
 def write_leaks(path: Path, lines: Iterable[leaks.Line]) -> None:
     """`leaks.json`: the proof, a line for every pair of splits and key."""
-    path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+    told = [asdict(line) for line in lines]
+    for line in told:
+        if not line["unknown"]:
+            del line["unknown"]
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def write_duplicates(path: Path, plan: Plan, sifted: Sifted) -> dict[str, int]:

@@ -136,8 +136,8 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     begun = 1  # the line in which a row begins
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.reader(lines, strict=True)
-            columns = [name.strip() for name in next(rows, [])]
+            rows = csv.reader(lines, strict=True, skipinitialspace=True)  # or quotes after a space were text
+            columns = [normalize("NFC", name.strip()) for name in next(rows, [])]
             _check_columns(file, columns)
             begun = rows.line_num + 1
             for row in rows:
@@ -204,7 +204,7 @@ def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
 
 
 def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each object; numbers and truth values as JSON writes them."""
+    """Line number and cells of each object; truth values as JSON writes them, and numbers, but 1.0 as 1."""
     seen: dict[str, str] = {}
     for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
@@ -218,9 +218,12 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise CorpusError(where, f"got {line.strip()[:40]}", "one JSON object", "correct the line")
         if any(name != name.strip() or not name for name in row):
             raise CorpusError(where, "a key is empty or has spaces around it", "plain keys", "correct the line")
-        for name in row:
+        cells = {normalize("NFC", name): _text(f"{where}, {name}", value) for name, value in row.items()}
+        if len(cells) < len(row):
+            raise CorpusError(where, "a key stands twice, in two spellings of Unicode", "each once", "correct the line")
+        for name in cells:
             _check_name(where, name, seen)
-        yield number, {name: _text(f"{where}, {name}", value) for name, value in row.items()}
+        yield number, cells
 
 
 def _lines(file: Path) -> Iterator[str]:
@@ -247,6 +250,8 @@ def _unreadable(file: Path, error: OSError | UnicodeDecodeError, expected: str) 
 def _text(where: str, value: object) -> str:
     if isinstance(value, (list, dict)) or (isinstance(value, float) and not isfinite(value)):
         raise CorpusError(where, f"got {json.dumps(value)[:40]}", "a string, a number or null", "give one value")
+    if isinstance(value, float) and value.is_integer():
+        return json.dumps(int(value))  # which columns of numbers with gaps become in pandas
     return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
+
 from at_data.errors import ManifestError
 from at_data.recordings import Recording
-from at_data.rolls import Roll
+from at_data.rolls import ABSENT, Roll
 from at_data.rolls.assignment import Assignment
 
 HELD_OUT = "held out"  # of a subset: what the other dataset validates or tests on, and this one does not hold
@@ -24,13 +26,23 @@ Verdict = Literal["disjoint", "shared by design", "LEAK"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the proof: a pair of splits, a key, and what they share under it."""
+    """One line of the proof: a pair of splits, a key, and what they share under it.
+
+    `unknown` counts the recordings of the two that lack an attribute: of those nothing is proved. In datasets of before
+    they were not counted.
+    """
 
     splits: tuple[str, str]
     key: str
     shared: int
     examples: tuple[str, ...]
     verdict: Verdict
+    unknown: int = 0
+
+    @property
+    def told(self) -> str:
+        """Verdict, and of how many recordings it says nothing."""
+        return self.verdict + (f"; {self.key} of {self.unknown} recordings unknown" if self.unknown else "")
 
 
 def prove(
@@ -53,9 +65,17 @@ def prove_parted(parted: Mapping[str, Roll], groups: Collection[str], waived: Co
     lines = []
     for name in sorted(set(groups)):
         values = {split: set(recordings.held(name)) for split, recordings in parted.items()}
+        lacking = {
+            split: np.unique(recordings.rows[recordings.codes(name) == ABSENT]).size
+            for split, recordings in parted.items()
+        }
         if_shared: Verdict = "shared by design" if name in waived else "LEAK"
         lines += [
-            replace(line, verdict="shared by design") if line.shared and line.splits == OF_ONE_GROUP else line
+            replace(
+                line,
+                verdict="shared by design" if line.shared and line.splits == OF_ONE_GROUP else line.verdict,
+                unknown=sum(lacking[split] for split in line.splits),
+            )
             for line in _compare(name, values, if_shared, parted)
         ]
     return lines

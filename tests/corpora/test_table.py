@@ -170,7 +170,7 @@ def test_a_column_that_the_proof_has_its_own_meaning_for_is_refused(tmp_path):
         listed(tmp_path, "path,waveform\na.wav,x")
 
 
-@pytest.mark.parametrize(("one", "other"), [("word", "Word"), ("\u00e9tat", "e\u0301tat")])
+@pytest.mark.parametrize(("one", "other"), [("word", "Word"), ("\u00e9tat", "\u00c9tat")])
 def test_table_refuses_names_that_look_alike(tmp_path, one, other):
     with pytest.raises(CorpusError, match=f"columns '{one}' and '{other}'"):
         listed(tmp_path, f"path,{one},{other}\na.wav,x,y\n")
@@ -182,6 +182,32 @@ def test_table_refuses_names_that_look_alike(tmp_path, one, other):
 def test_a_name_typed_on_two_systems_is_one_value(tmp_path):
     found = listed(tmp_path, "path,speaker\na.wav,Jos\u00e9\nb.wav,Jose\u0301\n")
     assert {recording.attributes["speaker"] for recording in found} == {"Jos\u00e9"}
+
+
+def test_a_column_typed_on_two_systems_is_one(tmp_path):
+    (only,) = listed(tmp_path, "path,locute\u0301e\na.wav,x\n")
+    assert only.attributes == {"locut\u00e9e": "x"}
+    (tmp_path / "recordings.csv").unlink()
+    (only,) = listed(tmp_path, '{"path": "a.wav", "locute\u0301e": "x"}', "recordings.jsonl")
+    assert only.attributes == {"locut\u00e9e": "x"}
+    with pytest.raises(CorpusError, match="line 1: a key stands twice"):
+        listed(tmp_path, '{"path": "a.wav", "\u00e9": "x", "e\u0301": "y"}', "recordings.jsonl")
+
+
+def test_a_space_before_a_quote_is_no_part_of_a_cell(tmp_path):
+    found = listed(tmp_path, 'path, word, speaker\na.wav, "yes, sir", "s0"\nb.wav, yes, s0\n')
+    assert [recording.attributes for recording in found] == [
+        {"word": "yes, sir", "speaker": "s0"},
+        {"word": "yes", "speaker": "s0"},
+    ]
+
+
+def test_a_whole_number_is_one_value_however_json_writes_it(tmp_path):
+    lines = [
+        f'{{"path": "{name}.wav", "age": {age}}}' for name, age in zip("abcd", ["1", "1.0", "1e0", "1.5"], strict=True)
+    ]
+    found = listed(tmp_path, "\n".join(lines), "recordings.jsonl")
+    assert [recording.attributes["age"] for recording in found] == ["1", "1", "1", "1.5"]
 
 
 @pytest.mark.parametrize("name", ["recordings.csv", "recordings.jsonl"])

@@ -16,9 +16,11 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 def sessions(run: Path, epoch: int, device: torch.device) -> list[dict[str, Any]]:
     """What `environment.json` holds: one entry per start of the run, with the epoch it began at, this one last."""
-    path = run / "environment.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return [*earlier, {"from_epoch": epoch, **describe(device)}]
+    try:
+        earlier = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # nothing depends on what earlier starts were
+        earlier = []
+    return [*(earlier if isinstance(earlier, list) else []), {"from_epoch": epoch, **describe(device)}]
 
 
 def describe(device: torch.device) -> dict[str, Any]:

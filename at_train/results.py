@@ -38,6 +38,7 @@ DATASET: Kinds = {
     "nuisances": list,
 }
 ORTHOGONAL: Kinds = {"name": str, "digest": str, "target": str}
+TRAINED: Kinds = {"settings": dict, "dataset": dict, "orthogonal": list}
 SCORES: Kinds = {
     "run": str,
     "split": str,
@@ -62,15 +63,21 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder as reports see it: `run.json`, the scores of every split of its own dataset, all results."""
+class Trained:
+    """How a network was trained: its settings, on what, beside which others."""
 
-    folder: Path
     digest: str
     name: str
     settings: dict[str, Any]
     dataset: dict[str, Any]
     orthogonal: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Run(Trained):
+    """A run folder as reports see it: `run.json`, the scores of every split of its own dataset, all results."""
+
+    folder: Path
     state: str
     best_epoch: int | None
     epochs_run: int
@@ -81,7 +88,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether training has ended and every split was scored."""
-        return self.state == "finished"
+        return self.state == run_folder.FINISHED
 
 
 def append(folder: Path, result: Result) -> None:
@@ -140,8 +147,10 @@ def load_run(folder: Path) -> Run:
     facts = run_folder.checked(_json(path), FACTS, str(path))
     run_folder.checked(facts["settings"], SETTINGS, f"{path}, settings")
     run_folder.checked(facts["dataset"], DATASET, f"{path}, dataset")
-    others = tuple(run_folder.checked(other, ORTHOGONAL, f"{path}, orthogonal") for other in facts["orthogonal"])
+    others = _others(facts["orthogonal"], f"{path}, orthogonal")
     scores, found = _scores(folder, facts["digest"]), tuple(read(folder))
+    if facts["state"] == run_folder.FINISHED:
+        _refuse_lost(folder, facts["dataset"]["counts"], scores)
     known = {name: facts[name] for name in FACTS}
     if facts["state"] == run_folder.RUNNING:  # as was written when it began
         known |= {
@@ -149,6 +158,37 @@ def load_run(folder: Path) -> Run:
             "epochs_run": max((result.epoch for result in found), default=0),
         }
     return Run(**{**known, "folder": folder, "orthogonal": others, "scores": scores, "results": found})
+
+
+def trained(entry: Mapping[str, Any]) -> Trained | None:
+    """What a run remembers of a network that it used; None for one of before that kept its name alone."""
+    told = entry.get("trained")
+    return told and Trained(
+        entry["digest"], entry["name"], told["settings"], told["dataset"], tuple(told["orthogonal"])
+    )
+
+
+def _others(raw: Iterable[Any], where: str) -> tuple[dict[str, Any], ...]:
+    """Networks that a run used, and those that these used, as far as they are told."""
+    entries = tuple(run_folder.checked(other, ORTHOGONAL, where) for other in raw)
+    for told in (entry["trained"] for entry in entries if entry.get("trained") is not None):
+        run_folder.checked(told, TRAINED, where)
+        run_folder.checked(told["settings"], {"strategy": str}, where)
+        run_folder.checked(told["dataset"], {"name": str, "target": str}, where)
+        _others(told["orthogonal"], where)
+    return entries
+
+
+def _refuse_lost(folder: Path, counts: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+    """Nothing, or CheckpointError where a finished run has not the scores of every split that has items."""
+    lost = [split for split, items in counts.items() if items and split not in scores]
+    if lost:
+        raise CheckpointError(
+            folder / "scores",
+            f"nothing of {' and '.join(lost)}",
+            "the scores of every split",
+            f"restore them, or score the run again: at-train score RUN --split {lost[0]}",
+        )
 
 
 def write_run(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -215,6 +255,10 @@ def _scores(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
             raise CheckpointError(
                 path, f"scores of run {scores['run'][:8]}", f"of run {digest[:8]}", "score the run again"
             )
+        size = len(scores["classes"])
+        if [len(row) if isinstance(row, list) else None for row in scores["confusion"]] != [size] * size:
+            came, expected = "a confusion of another size", f"{size} rows of {size} counts, one for each class"
+            raise CheckpointError(path, came, expected, "score the run again")
         found[scores["split"]] = scores
     return found
 

@@ -29,7 +29,7 @@ from at_train.training import Training, check, plain, prepare, resume, warnings,
 
 __all__ = ["Progress", "Silent", "fit", "score"]
 
-ENDED = ("finished", run_folder.DIVERGED)  # states of a run that needs no more training
+ENDED = (run_folder.FINISHED, run_folder.DIVERGED)  # states of a run that needs no more training
 
 
 def fit(
@@ -72,7 +72,7 @@ def fit(
 
 def _ended(facts: dict[str, Any]) -> str:
     """What to say of a run that needs no more work, whatever the reason."""
-    if facts["state"] == "finished":
+    if facts["state"] == run_folder.FINISHED:
         return "already finished, nothing to do"
     diverged = facts["diverged"]
     return f"diverged in epoch {diverged['epoch']} ({diverged['message']}); {run_folder.MEND}"
@@ -198,7 +198,7 @@ def _finish(training: Training, facts: dict[str, Any], stopped: str) -> dict[str
     for name, split in training.data.splits.items():
         if len(split):
             scores.write(training.out, facts, training.network, training.data, name)
-    facts["state"] = "finished"
+    facts["state"] = run_folder.FINISHED
     results.write_run(training.out, facts)
     return facts
 

@@ -12,6 +12,7 @@ from at_data.errors import CheckpointError, ConfigError
 from at_train import config
 
 RUNNING, INTERRUPTED = "running", "interrupted"  # states of a run that has not ended, with and without a process
+FINISHED = "finished"  # the state of a run that was scored on every split
 DIVERGED = "diverged"  # the state of a run that a loss ended which was no finite number
 MEND = "train in a new folder with a lower learning_rate, or a beta nearer to zero"
 PARTIAL = ".partial"  # ends the name of a file whose writing was cut short
@@ -79,7 +80,7 @@ def read_finished(run: Path) -> dict[str, Any]:
     facts = read(run)
     if facts["state"] == DIVERGED:
         raise CheckpointError(run, "a run that has diverged", "a finished run", MEND)
-    if facts["state"] != "finished":
+    if facts["state"] != FINISHED:
         raise CheckpointError(
             run,
             f"a run that is {state(run, facts['state'])}",

@@ -22,6 +22,7 @@ from at_train.networks import Network
 from at_train.seen import Item, heard, seen
 
 COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
+TOLD_OF_DATA = ("name", "corpus", "target")  # by a run, of what another network was trained on
 COPYING = {"init", "freeze", "dual"}  # strategies that begin with another network's convolutions
 
 
@@ -40,9 +41,12 @@ class Orthogonal:
     def entry(self, corpus: str, held_out: Mapping[str, Iterable[Item]]) -> dict[str, Any]:
         """What a run on another dataset with these held-out items remembers of it."""
         own = {name: self.facts[name] for name in ("name", "digest")}
+        dataset = {name: value for name, value in self.facts["dataset"].items() if name in TOLD_OF_DATA}
+        before = [{name: other[name] for name in other if name != "seen"} for other in self.facts["orthogonal"]]
         return {
             **own,
             "target": self.facts["dataset"]["target"],
+            "trained": {"settings": self.facts["settings"], "dataset": dataset, "orthogonal": before},
             "seen": seen(self.folder, self.facts, corpus, held_out),
         }
 

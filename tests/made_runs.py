@@ -61,6 +61,14 @@ def write_run(root, seed=0, *, state="finished", dataset=None, orthogonal=None, 
     return folder
 
 
+def without(folder, split):
+    """Make a run one on data without items in a split."""
+    facts = json.loads((folder / "run.json").read_text())
+    facts["dataset"]["counts"][split] = 0
+    results.write_run(folder, facts)
+    (folder / "scores" / f"{split}.json").unlink()
+
+
 def scores(digest, data, split, rates):
     right = [int(rate * ITEMS) for rate in rates]
     speakers = {name: {"items": ITEMS, "accuracy": hits / ITEMS} for name, hits in zip(SPEAKERS, right, strict=True)}

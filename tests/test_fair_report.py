@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made_runs import ANTI, INIT, write_run
+from made_runs import ANTI, INIT, without, write_run
 from made_studies import EMOTION, SESSION, WORD, choices_of, data, emotion_of, entry, trained
 from scipy import stats
 
@@ -17,10 +17,6 @@ def rated(folder, **accuracies):
         path = folder / "scores" / f"{split}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": accuracy}))
     return folder
-
-
-def without_validation(folder):
-    (folder / "scores" / "valid.json").unlink()
 
 
 def families_of(folders):
@@ -110,7 +106,7 @@ def test_without_validation_no_layer_is_chosen_of_several(tmp_path):
     layered(tmp_path / "runs", other, "conv5", [0, 1], test=0.9)
     rated(write_run(tmp_path / "runs", 0, dataset=EMOTION), test=0.6)
     for folder in (tmp_path / "runs").iterdir():
-        without_validation(folder)
+        without(folder, "valid")
     one = choices_of(tmp_path)["anti: session (iemocap)"]
     assert (one.chosen, one.layers, one.valid, one.test, one.difference) == (None, (), None, None, None)
     assert one.mean_test.mean == pytest.approx(0.7)
@@ -236,3 +232,28 @@ def test_folds_of_one_dataset_are_averaged_over_and_told(tmp_path):
         assert (number.mean, number.low, number.high) == pytest.approx((np.mean(folds), low, high))
     page = report(runs, tmp_path / "report").read_text()
     assert all(f"digits_fold{fold}of3 <code>" in page for fold in (1, 2, 3))
+
+
+def remembered(folder):
+    """What a run keeps of a network that it uses."""
+    facts = json.loads((folder / "run.json").read_text())
+    told = {name: facts[name] for name in ("settings", "dataset", "orthogonal")}
+    return [one | {"trained": told} for one in entry(folder)]
+
+
+def test_networks_are_told_by_what_they_learnt_where_their_folders_are_not_given(tmp_path):
+    taught, again = (trained(tmp_path / "a", SESSION, seed) for seed in (0, 1))
+    untaught = trained(tmp_path / "b", SESSION, epochs=0)
+    for seed, other in enumerate([taught, again, untaught]):
+        write_run(tmp_path / "runs", seed, dataset=EMOTION, orthogonal=remembered(other), **ANTI)
+    runs = sorted((tmp_path / "runs").iterdir())
+    alone, beside = (gather([*runs, *more]) for more in ((), (taught, again, untaught)))
+    names = [
+        {row.title: {run.settings["seed"] for run in group.runs} for group in section.groups for row in [group.row]}
+        for material in (alone, beside)
+        for section in groups.sections(material.runs, material.others)
+        if section.target == "emotion"
+    ]
+    assert names[0] == names[1]
+    assert sorted(map(len, names[0].values())) == [1, 2]
+    assert any("untrained" in title for title in names[0])

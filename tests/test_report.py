@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import matplotlib as mpl
 import numpy as np
 import pytest
-from made_runs import ANTI, INIT, ITEMS, SPEAKER_NETWORK, SPEAKERS, WORDS, write_run
+from made_runs import ANTI, INIT, ITEMS, SPEAKER_NETWORK, SPEAKERS, WORDS, without, write_run
 from pages import Page, png_size
 from scipy import stats
 
@@ -328,7 +328,7 @@ def test_a_page_of_unfinished_runs_alone_says_so(tmp_path):
 
 def test_a_run_without_a_test_split_shows_what_it_has(tmp_path):
     run = write_run(tmp_path, 0)
-    (run / "scores" / "test.json").unlink()
+    without(run, "test")
     row = rows_of([run])[0]
     assert (row.test, row.macro_f1, row.worst) == (None, None, {"speaker": None})
     assert row.valid.mean == accuracy_of(run, "valid")

@@ -95,8 +95,8 @@ def test_betas_and_ablations_take_what_differs_in_nothing_else(tmp_path):
     assert told(ablation.ways["inverse beta"]) == t_interval(differences)
 
 
-def biased_run(root, seed, strength, **how):
-    name = f"synth_word_biased_s{round(100 * strength):03d}"
+def biased_run(root, seed, strength, name=None, **how):
+    name = name or f"synth_word_biased_s{round(100 * strength):03d}"
     run = write_run(root, seed, dataset=data(name, "word", "synth"), **how)
     facts = json.loads((run / "run.json").read_text())
     rates = np.random.default_rng(seed).uniform(0.3, 0.5, 3)
@@ -130,6 +130,24 @@ def test_biased_data_show_both_tests_and_the_strength(tmp_path):
     assert test.places == conflicting.places == (0.5, 0.9)
     assert conflicting.series["anti: speaker"][0].mean == pytest.approx(np.mean(expected))
     assert test.series["none"][1].mean == pytest.approx(np.mean([*accuracies(sections[1].groups[0]).values()]))
+
+
+def test_two_datasets_of_one_strength_are_averaged_in_the_sweep(tmp_path):
+    for name, strength in (("words_s050", 0.5), ("words_s090", 0.9), ("words_s090_again", 0.9)):
+        for seed in (0, 1):
+            biased_run(tmp_path / "runs", seed, strength, name=name)
+            biased_run(tmp_path / "runs", seed, strength, name=name, **ANTI)
+    sections = {section.dataset: section for section in sections_of(tmp_path)}
+    (family,) = paper_tables.families(list(sections.values()))
+    test, _ = biased.by_strength(family)
+    assert test.places == (0.5, 0.9)
+    both = [
+        number
+        for name in ("words_s090", "words_s090_again")
+        for number in accuracies(sections[name].groups[0]).values()
+    ]
+    assert test.series["none"][1].mean == pytest.approx(np.mean(both))
+    assert test.series["none"][1].count == 4
 
 
 def test_no_picture_and_no_column_without_data_for_it(tmp_path):

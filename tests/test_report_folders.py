@@ -1,6 +1,7 @@
 """Which runs a report reads: folders of studies, and what is told of those that are no finished runs."""
 
 import json
+import shutil
 
 import pytest
 from made_runs import PLAIN, write_run
@@ -98,3 +99,21 @@ def test_headers_that_are_not_there_say_nothing(tmp_path):
     assert folders.header(run) == {}
     assert biased.bias(run) is None
     assert PLAIN["strategy"] == run.settings["strategy"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_run_that_is_finished_in_one_folder_counts_whatever_it_is_in_another(tmp_path, order):
+    one, other = tmp_path / "one", tmp_path / "other"
+    finished = write_run(one / "runs", 0, dataset=EMOTION)
+    alone = write_run(other / "runs", 1, dataset=EMOTION)
+    shutil.copytree(finished, other / "runs" / finished.name)
+    facts = json.loads((finished / "run.json").read_text())
+    results.write_run(other / "runs" / finished.name, facts | {"state": "running"})
+    planned = {"run": "elsewhere", "digest": facts["digest"]}
+    (other / "studies").mkdir()
+    entries = [{"name": "a", "runs": [{"run": name} for name in (finished.name, alone.name)] + [planned]}]
+    (other / "studies" / "s.json").write_text(json.dumps({"name": "s", "entries": entries}))
+    material = gather([one, other][::order])
+    assert {run.name: run.finished for run in material.runs} == {finished.name: True, alone.name: True}
+    assert material.missing == ()
+    assert {one.state for one in gather([other]).missing} == {"interrupted", "not begun"}

@@ -130,9 +130,28 @@ def test_scores_on_another_dataset_are_no_part_of_the_run(tmp_path):
 
 def test_a_finished_file_replaces_the_earlier_one_and_leaves_no_other_behind(tmp_path):
     results.write_run(tmp_path, FACTS)
-    results.write_run(tmp_path, FACTS | {"state": "finished"})
+    results.write_run(tmp_path, FACTS | {"state": "diverged"})
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert results.load_run(tmp_path).state == "diverged"
+
+
+def test_a_finished_run_has_scores_of_every_split_with_items_or_is_refused(tmp_path):
+    counts = {"train": 1, "valid": 0, "test": 1}
+    results.write_run(tmp_path, FACTS | {"state": "finished", "dataset": FACTS["dataset"] | {"counts": counts}})
+    for split, lost in (("train", "train and test"), ("test", "test")):
+        told = f"nothing of {lost}; expected the scores of every split.*--split {split}"
+        with pytest.raises(CheckpointError, match=told):
+            results.load_run(tmp_path)
+        results.write_scores(tmp_path, split, SCORES | {"split": split}, [])
     assert results.load_run(tmp_path).finished
+
+
+@pytest.mark.parametrize("confusion", [[], [[1], [2]], [[1, 2]], [1]])
+def test_a_confusion_of_another_size_is_refused_with_its_file(tmp_path, confusion):
+    results.write_run(tmp_path, FACTS)
+    results.write_scores(tmp_path, "test", SCORES | {"confusion": confusion}, [])
+    with pytest.raises(CheckpointError, match=r"test\.json: a confusion of another size; expected 1 rows of 1 counts"):
+        results.load_run(tmp_path)
 
 
 def test_facts_that_are_no_json_leave_the_earlier_file_alone(tmp_path):

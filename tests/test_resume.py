@@ -64,9 +64,14 @@ def test_an_anti_run_is_carried_on_to_the_same_weights(words, speaker, anti, tmp
     with pytest.raises(KeyboardInterrupt):
         fit(words, tmp_path / "r", settings, "cpu", Stop())
     assert json.loads((tmp_path / "r" / "run.json").read_text())["state"] == "running"
+    shutil.copytree(tmp_path / "r", tmp_path / "torn")
     fit(words, tmp_path / "r", settings, "cpu")
     assert same(weights(tmp_path / "r"), weights(anti))
     assert len(json.loads((tmp_path / "r" / "environment.json").read_text())) == 2
+    (tmp_path / "torn" / "environment.json").write_text("")  # which decides nothing
+    fit(words, tmp_path / "torn", settings, "cpu")
+    assert same(weights(tmp_path / "torn"), weights(anti))
+    assert [one["from_epoch"] for one in json.loads((tmp_path / "torn" / "environment.json").read_text())] == [2]
 
 
 def test_a_run_killed_while_it_was_scored_is_only_scored(words, plain, tmp_path, monkeypatch):

@@ -214,6 +214,9 @@ def test_the_run_remembers_its_orthogonal_network_and_what_it_has_seen(anti, spe
     assert entry["digest"] == json.loads((speaker / "run.json").read_text())["digest"]
     assert entry["target"] == "speaker"
     assert entry["seen"] == {"valid": 0, "test": 0}
+    run, told = results.load_run(speaker), results.trained(entry)
+    assert (told.settings, told.orthogonal) == (run.settings, run.orthogonal)
+    assert told.dataset == {name: run.dataset[name] for name in ("name", "corpus", "target")}
 
 
 def test_an_orthogonal_network_that_saw_test_items_is_warned_of(words, tmp_path):

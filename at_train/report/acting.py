@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from at_train.config import STRATEGIES, USED_BY
-from at_train.results import Run
+from at_train.results import Trained
 
 COMPARED = ("anti", "dual")
 SEVERAL = object()  # in place of a usual value: several are as common, and each is told
 
 
-def used(run: Run, names: Iterable[str]) -> dict[str, Any]:
+def used(run: Trained, names: Iterable[str]) -> dict[str, Any]:
     """Settings that change what this run learns, by name; one that its folder does not tell is `not told`."""
     strategy = run.settings["strategy"]
     return {

@@ -6,7 +6,7 @@ from typing import Any
 
 from at_train.report import folders
 from at_train.report.choice import Choice
-from at_train.report.estimates import Estimate
+from at_train.report.estimates import Estimate, average, score
 from at_train.report.formats import Cell, csv_text, exact
 from at_train.report.groups import Section
 from at_train.report.paper_tables import Family, accuracy
@@ -71,11 +71,12 @@ def conflicts(section: Section, choices: Iterable[Choice]) -> list[Conflict]:
 
 def by_strength(family: Family) -> list[Sweep]:
     """Accuracy by strength of the bias, a sweep for each test split; none unless several strengths are there."""
-    known: dict[tuple[str, int], dict[float, Sequence[Choice]]] = {}
+    known: dict[tuple[str, int], dict[float, list[Choice]]] = {}
     for section, choices in family.columns.values():
         told = bias(section.runs[0])
         if told:
-            known.setdefault((told.nuisance, told.favoured), {})[told.strength] = list(choices.values())
+            columns = known.setdefault((told.nuisance, told.favoured), {})
+            columns.setdefault(told.strength, []).extend(choices.values())
     found = []
     for (nuisance, favoured), columns in known.items():
         if len(columns) >= FEWEST:
@@ -85,11 +86,19 @@ def by_strength(family: Family) -> list[Sweep]:
     return [sweep for sweep in found if any(number for some in sweep.series.values() for number in some)]
 
 
-def _sweep(name: str, columns: dict[float, Sequence[Choice]], split: str) -> Sweep:
+def _sweep(name: str, columns: dict[float, list[Choice]], split: str) -> Sweep:
     places = sorted(columns)
-    told = [{choice.line.row.title: accuracy(choice, split)[0] for choice in columns[place]} for place in places]
+    told = [_by_row(columns[place], split) for place in places]
     rows = list(dict.fromkeys(title for one in told for title in one))
     return Sweep(f"{name}: {split}", tuple(places), {row: [one.get(row) for one in told] for row in rows})
+
+
+def _by_row(choices: Iterable[Choice], split: str) -> dict[str, Estimate | None]:
+    """Accuracy of each row on a split, over all datasets that have it: partitions drawn anew are of one strength."""
+    runs: dict[str, list[Run]] = {}
+    for choice in choices:
+        runs.setdefault(choice.line.row.title, []).extend(choice.chosen.runs if choice.chosen else ())
+    return {title: average(score(some, "accuracy", split)) for title, some in runs.items()}
 
 
 def conflicts_csv(some: Iterable[tuple[Section, Sequence[Conflict]]]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ FAILED = "failed"  # folder with a file for every run that an error ended
 
 @dataclass(frozen=True)
 class Missing:
-    """A run that no number comes from: its name, its state and the reason."""
+    """A run that no number comes from: its name, its state and the reason; its digest, as far as it is known."""
 
     name: str
     state: str
     reason: str
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Material:
 def gather(folders: Sequence[Path]) -> Material:
     """Runs in these folders, each a run folder or a study's.
 
-    CheckpointError for a folder that is neither, or is damaged; within a study such a run is listed as missing. Run
-    folders named twice count once.
+    CheckpointError for a folder that is neither, or is damaged; within a study such a run is listed as missing. Runs
+    that lie in two folders count once, and are finished if they are in one.
     """
     runs: dict[str, Run] = {}
     others: dict[str, bool] = {}
@@ -59,7 +60,8 @@ def gather(folders: Sequence[Path]) -> Material:
     for folder in folders:
         for one in _study(folder) if folder in studies else _told(load_run(folder), {}):
             if isinstance(one, Run):
-                runs[one.digest] = one
+                if one.finished or one.digest not in runs:
+                    runs[one.digest] = one
                 used = folder in studies and one.folder.parent.name == ORTHOGONAL
                 others[one.digest] = others.get(one.digest, True) and used
             else:
@@ -67,11 +69,13 @@ def gather(folders: Sequence[Path]) -> Material:
     facts = [fact for folder in studies for fact in _facts(folder)]
     names = [str(fact["name"]) for fact in facts if fact.get("name")] or [folder.resolve().name for folder in studies]
     place = studies[0] / "report" if len(studies) == 1 else None
-    asked = {name for fact in facts for name in _cells(fact.get("entries"))}
+    asked = {name for fact in facts for name, _ in _cells(fact.get("entries"))}
     alone = {digest for digest, used in others.items() if used and runs[digest].folder.name not in asked}
     title = ", ".join(names)
     counted = {run.folder.name for run in runs.values()}  # one may be named by itself as well
     unasked = [name for folder in studies for name in _unasked(folder) if name not in counted]
+    finished = {digest for digest, run in runs.items() if run.finished}
+    missing = [one for one in missing if one.digest not in finished]
     told = tuple(dict.fromkeys(missing)), title, place, frozenset(alone), tuple(dict.fromkeys(unasked))
     return Material(tuple(runs.values()), *told)
 
@@ -103,11 +107,11 @@ def _study(folder: Path) -> Iterator[Run | Missing]:
     places = [place for place in _places(folder) if place.name not in unasked]
     for place in places:
         yield from _one(place, failed)
-    planned = [name for facts in _facts(folder) for name in _planned(facts)]
+    planned = {name: digest for facts in _facts(folder) for name, digest in _planned(facts)}
     for name in dict.fromkeys([*planned, *failed]):
         if name not in {place.name for place in places}:
             reason = failed.get(name, "no run folder yet")
-            yield Missing(name, "failed" if name in failed else "not begun", reason)
+            yield Missing(name, "failed" if name in failed else "not begun", reason, planned.get(name, ""))
 
 
 def _unasked(folder: Path) -> list[str]:
@@ -119,7 +123,7 @@ def _unasked(folder: Path) -> list[str]:
     readable = [one for one in facts if isinstance(one.get("entries"), list)]
     if not facts or len(readable) < len(list((folder / STUDIES).glob("*.json"))):
         return []
-    asked = {name for one in facts for name in _planned(one)}
+    asked = {name for one in facts for name, _ in _planned(one)}
     there = [place.name for place in _places(folder)] + [path.stem for path in _records(folder)]
     return [name for name in dict.fromkeys(there) if name not in asked]
 
@@ -152,21 +156,21 @@ def _told(run: Run, failed: Mapping[str, str]) -> Iterator[Run | Missing]:
     if not run.finished:
         why = _diverged(run) or failed.get(run.folder.name, "")
         state = "failed" if run.state in {"running", "interrupted"} and why else run.state
-        yield Missing(run.name, state, f"{run.epochs_run} epochs" + f"; {why}" * bool(why))
+        yield Missing(run.name, state, f"{run.epochs_run} epochs" + f"; {why}" * bool(why), run.digest)
 
 
-def _planned(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Names of the run folders that a study asks for."""
+def _planned(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and digests of the runs that a study asks for."""
     yield from _cells(facts.get("entries"))
     yield from _cells([{"runs": facts.get("orthogonal")}])
 
 
-def _cells(entries: Any) -> Iterator[str]:
-    """Names of the runs in these entries of a study."""
+def _cells(entries: Any) -> Iterator[tuple[str, str]]:
+    """Names and digests of the runs in these entries of a study."""
     asked = [entry.get("runs") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     for cell in (cell for some in asked if isinstance(some, list) for cell in some):
         if isinstance(cell, dict) and isinstance(cell.get("run"), str):
-            yield cell["run"]
+            yield cell["run"], str(cell.get("digest", ""))
 
 
 def _error(path: Path) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from at_data import folds
 from at_train.report.acting import commonest, used, word
-from at_train.results import Run
+from at_train.results import Run, Trained, trained
 
 JOINED = " + "
 ALONE, SEVERAL = ("orthogonal",), ("first", "second")  # what the networks of a run are called
@@ -16,9 +16,9 @@ NO_MATTER = ("seed", "target", "orthogonal")  # settings that do not tell how ne
 class Other:
     """The networks of one run, in the order of their use.
 
-    `name` tells their datasets (or, where their runs are not at hand, their folders) and targets, `task` their targets
-    and corpora alone, `settings` how they were trained, but for the seed. `control` says how a network was kept from
-    being an orthogonal one: `untrained`, `shuffled` (labels) or `target` (it learnt the target task itself).
+    `name` tells their datasets (or, where runs of before do not tell of them, their folders) and targets, `task` their
+    targets and corpora alone, `settings` how they were trained, but for the seed. `control` says how a network was kept
+    from being an orthogonal one: `untrained`, `shuffled` (labels) or `target` (it learnt the target task itself).
     `same_corpus` is None where it cannot be told.
     """
 
@@ -30,8 +30,8 @@ class Other:
     settings: tuple[tuple[str, str], ...] = ()
 
 
-def of(run: Run, known: Mapping[str, Run]) -> Other | None:
-    """What this run used, looked up by digest among the known runs; None if nothing."""
+def of(run: Trained, known: Mapping[str, Run]) -> Other | None:
+    """What this run used, looked up by digest among the known runs, or as it remembers it; None if nothing."""
     which = ALONE if len(run.orthogonal) == 1 else SEVERAL
     parts = [_one(run, place, known, called) for place, called in enumerate(which[: len(run.orthogonal)])]
     if not parts:
@@ -76,16 +76,16 @@ def unusual(others: Iterable[Other | None]) -> dict[Other, dict[str, str]]:
     return found
 
 
-def untaught(run: Run) -> str:
+def untaught(run: Trained) -> str:
     """How this network was kept from learning its task: `untrained`, `shuffled`, or not at all."""
     if run.settings.get("epochs") == 0:
         return "untrained"
     return "shuffled" if run.settings.get("labels") == "shuffled" else ""
 
 
-def _one(run: Run, place: int, known: Mapping[str, Run], called: str) -> Other:
+def _one(run: Trained, place: int, known: Mapping[str, Run], called: str) -> Other:
     entry = run.orthogonal[place]
-    other = known.get(entry["digest"])
+    other = known.get(entry["digest"]) or trained(entry)
     if other is None:
         control = "target" if entry["target"] == run.dataset["target"] and len(run.orthogonal) == 1 else ""
         task = f"{control} {entry['target']}".strip()
@@ -109,13 +109,13 @@ def _one(run: Run, place: int, known: Mapping[str, Run], called: str) -> Other:
     )
 
 
-def _settings(other: Run, called: str) -> tuple[tuple[str, str], ...]:
+def _settings(other: Trained, called: str) -> tuple[tuple[str, str], ...]:
     """How a network was trained, but for the seed, by name: `called` says which of a run's networks it is."""
     acting = used(other, [name for name in other.settings if name not in NO_MATTER])
     return tuple((f"{called} {name}", word(value)) for name, value in acting.items())
 
 
-def _control(run: Run, other: Run) -> str:
+def _control(run: Trained, other: Trained) -> str:
     if untaught(other):
         return untaught(other)
     same = (other.dataset["target"], other.dataset.get("corpus")) == (run.dataset["target"], run.dataset.get("corpus"))

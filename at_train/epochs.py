@@ -31,6 +31,7 @@ def train(training: Training, progress: Progress) -> str:
             values, best = _epoch(training, progress, step)
             held = snapshot(checkpoint(training)) if saver.background else checkpoint(training)
             saver.do(partial(_write_down, training.out, held, values, events, best=best))
+            del held  # or the weights that it copied stay until the next ones are copied
             progress.end(values, best=best)
     return stopped
 

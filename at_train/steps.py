@@ -71,6 +71,7 @@ class Graphs:
     def _put_back(self, stream: torch.cuda.Stream) -> None:
         """Torch as it was before a capture that did not end well. Never tried on a GPU.
 
+        Torch 2.13.0 keeps what the capture took until the process ends: https://github.com/pytorch/pytorch/pull/190348
         It leaves its own stream the current one; its allocator waiting for the capture to end, which keeps blocks that
         other streams used, and holding what the capture took; and its generator marked as one that a capture draws
         from, so that the next dropout would be refused, which a copy of the generator's state is not.
@@ -112,8 +113,10 @@ class Captured:
 
     def __call__(self, batch: Batch) -> Float[Tensor, "5"]:
         """What `loop` records of the step on this batch; the network has learnt."""
-        if len(batch.ids) != self.batch_size or self.recorder is None:
+        if self.recorder is None:
             return self.learn(batch)
+        if len(batch.ids) != self.batch_size:
+            return self._smaller(batch)
         if self.before < WARM_UP:
             self.before += 1
             return self.recorder.aside(lambda: self.learn(batch))
@@ -125,6 +128,20 @@ class Captured:
         for name, tensor in inputs.items():
             self.buffers[name].copy_(tensor, non_blocking=True)
         return self.replay().clone()
+
+    def _smaller(self, batch: Batch) -> Float[Tensor, "5"]:
+        """The step on a batch that no recording is of: memory that a recording holds is not free for it."""
+        try:
+            return self.learn(batch)
+        except torch.OutOfMemoryError:
+            if self.replay is None:
+                raise
+        self.recorder = self.replay = None
+        self.buffers = {}
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.say("steps are captured no more: there is no memory for a smaller batch beside the recording")
+        return self.learn(batch)
 
     def _inputs(self, batch: Batch) -> dict[str, Tensor]:
         """Every tensor that differs from batch to batch."""

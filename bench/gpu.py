@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny networks, few items: that it runs")
-    parser.add_argument("--parts", default="nabcdefp", help="letters of the parts to measure, in this order")
+    parser.add_argument("--parts", default="nabdefpc", help="letters of the parts to measure, in this order")
     parser.add_argument("--seeds", type=int, default=5, help="of the accuracies, 2 to 10")
     parser.add_argument("--work", type=Path, help="folder for datasets and runs; a temporary one if not given")
     arguments = parser.parse_args()
@@ -220,7 +220,7 @@ def input_stall(works: list[Work], folder: Path, *, quick: bool) -> Iterator[Row
         yield "input stall", "left out: no h5py", "< 2 %"
         return
     for work in works:
-        steps = 5 if quick else 100
+        steps = 5 if quick else max(100, 6500 // work.batch_size)  # an epoch begins with some milliseconds
         data = gpu_data.on_disk(folder / f"stall {work.batch_size}", work.shape, {"train": work.batch_size * steps})
         for way, shares in gpu_runs.stalls(work, data):
             single = ", ".join(f"{share:.1%}" for share in shares)
@@ -244,6 +244,7 @@ def epochs(work: Work, folder: Path, *, quick: bool) -> Iterator[Row]:
     )
     yield "of it the validation pass, one item in ten", f"{found.valid_s / found.epoch_s:.1%}", ""
     yield "of it what neither trains nor validates: checkpoint, log, waiting", f"{found.share:.1%}", "< 3 %"
+    yield "of it both", f"{found.valid_s / found.epoch_s + found.share:.1%}", "< 3 %"
     yield "a checkpoint written and forced to this disk, by itself", f"{found.written_bytes_s / 1e6:.0f} MB/s", ""
 
 

@@ -4,14 +4,14 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from at_train import arithmetic, loop, networks
-from at_train.batches import Batch
+from at_train.batches import Batch, maps
 from at_train.cost.memory import let_go
 from at_train.kept_vectors import Comparison, KeptVectors
 from at_train.losses import AntiTransfer
@@ -20,6 +20,7 @@ from at_train.steps import WARM_UP, Captured, Graphs
 
 CLASSES = 10
 TURNS = 3
+FEWEST, LONGEST_TURN_S = 2, 1.5  # steps of a turn, where they are slow: device time is lent by the minute
 PRODUCTS = 100  # timed together
 
 Step = Callable[[Batch], torch.Tensor]
@@ -49,7 +50,7 @@ class Work:
     def batch(self) -> Batch:
         """Random items, the same each time."""
         dice = torch.Generator(self.device).manual_seed(4)
-        values = torch.randn(self.batch_size, 1, *self.shape, device=self.device, generator=dice)
+        values = maps(torch.randn(self.batch_size, *self.shape, device=self.device, generator=dice))
         codes = torch.arange(self.batch_size, device=self.device) % CLASSES
         return Batch(values, codes, {}, [str(item) for item in range(self.batch_size)])
 
@@ -61,7 +62,7 @@ def as_torch_comes(work: Work) -> Step:
 
     def step(batch: Batch) -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(network(batch.values), batch.target)
+        loss = functional.cross_entropy(network(usual(batch).values), batch.target)
         loss.backward()
         optimiser.step()
         return loss.detach()
@@ -85,9 +86,15 @@ def as_run(
     optimiser = arithmetic.adam(network.parameters(), 1e-5, work.device)
     trained = torch.compile(network, dynamic=False) if compiled else network
     learn = functools.partial(loop.learn, trained, optimiser, comparison, precision)
-    if work.device.type != "cuda" or not captured:
-        return learn
-    return Captured(learn, work.batch_size, Graphs(work.device), comparison, say=refuse)
+    step: Step = learn
+    if work.device.type == "cuda" and captured:
+        step = Captured(learn, work.batch_size, Graphs(work.device), comparison, say=refuse)
+    return step if layout == torch.channels_last else lambda batch: step(usual(batch))
+
+
+def usual(batch: Batch) -> Batch:
+    """The batch with maps that torch takes for its usual layout, as torch goes by the stride of their one channel."""
+    return replace(batch, values=batch.values.squeeze(1).unsqueeze(1))
 
 
 def refuse(text: str) -> None:
@@ -114,9 +121,11 @@ def seconds(work: Work, *steps: Step) -> list[float]:
     batch, taken = work.batch(), [[] for _ in steps]
     for step in steps:
         turn(work, step, batch, 5 if work.device.type == "cuda" else 1)  # captures, tries algorithms, compiles
+    slowest_s = max(turn(work, step, batch, 1) for step in steps)
+    count = max(FEWEST, min(work.steps, int(LONGEST_TURN_S / slowest_s)))
     for _ in range(TURNS):
         for found, step in zip(taken, steps, strict=True):
-            found.append(turn(work, step, batch, work.steps))
+            found.append(turn(work, step, batch, count))
     return [statistics.median(found) for found in taken]
 
 

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from at_data.errors import CheckpointError, ConfigError
 from at_data.shards import open_dataset
-from at_train.batches import Data, Runs, ahead, devices, epoch_batches, order, sequential_batches, windows
+from at_train.batches import (
+    Data,
+    Runs,
+    ahead,
+    channels_last,
+    devices,
+    epoch_batches,
+    maps,
+    order,
+    sequential_batches,
+    windows,
+)
 
 CPU = torch.device("cpu")
 SCALED = 1e-5  # float32 rounding of a shift and a factor
@@ -242,3 +253,14 @@ def test_leaving_ahead_early_ends_its_thread():
     next(results)
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches ahead")]
+
+
+def test_maps_of_one_channel_are_laid_out_as_networks_are_on_a_gpu():
+    torch.manual_seed(0)
+    items = torch.randn(3, 40, 33)
+    laid_out, usual = channels_last(items), maps(items)
+    assert laid_out.data_ptr() == items.data_ptr()
+    assert torch.equal(laid_out, usual)
+    # what torch makes of maps where both layouts are true
+    assert torch.ops.aten.cat([laid_out, laid_out], 1).is_contiguous(memory_format=torch.channels_last)
+    assert torch.ops.aten.cat([usual, usual], 1).is_contiguous()

@@ -73,7 +73,15 @@ class Vectors:
 
 
 def trained(
-    recorder, *, compared=False, cached=False, said=None, device="cpu", precision="float32", sizes=(4, 4, 4, 4, 4, 3)
+    recorder,
+    *,
+    compared=False,
+    cached=False,
+    said=None,
+    device="cpu",
+    precision="float32",
+    sizes=(4, 4, 4, 4, 4, 3),
+    kind=Captured,
 ):
     """Losses and weights after two epochs, with steps as they are where there is no recorder."""
     network = drawn(1, device)
@@ -82,7 +90,7 @@ def trained(
         comparison.kept = Vectors(comparison.penalty)
     optimiser = arithmetic.adam(network.parameters(), 1e-3, torch.device(device))
     learn = functools.partial(loop.learn, network, optimiser, comparison, precision)
-    step = recorder and Captured(learn, 4, recorder, comparison, (said if said is not None else []).append)
+    step = recorder and kind(learn, 4, recorder, comparison, (said if said is not None else []).append)
     losses = [
         loop.train_epoch(
             network,
@@ -148,6 +156,33 @@ def test_torch_is_put_back_after_a_capture_that_failed_whatever_it_calls_the_end
     graphs.stream, graphs.pool = types.SimpleNamespace(device_index=0), (0, 1)
     inspect.unwrap(Graphs._put_back)(graphs, "before")  # which no machine without a GPU has a stream for
     assert done == ["before", (0, (0, 1)), (0, (0, 1)), "copy"]
+
+
+def test_a_smaller_batch_that_does_not_fit_beside_a_recording_is_learnt_without_it():
+    crowded, said, recorder = [torch.OutOfMemoryError("out of memory")], [], Again()
+
+    class Tight(Captured):
+        def __init__(self, learn, *more):
+            def learnt(batch):
+                if len(batch.ids) < 4 and self.replay is not None and crowded:
+                    raise crowded.pop()
+                return learn(batch)
+
+            super().__init__(learnt, *more)
+
+    found = trained(recorder, said=said, kind=Tight)
+    assert same(found, trained(None))
+    assert not crowded
+    assert said == ["steps are captured no more: there is no memory for a smaller batch beside the recording"]
+    assert recorder.replayed == 5 - WARM_UP, "the second epoch is done as it is"
+
+
+def test_out_of_memory_without_a_recording_is_an_error():
+    def learn(_batch):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Captured(learn, 4, Again())(batches(3)[0])
 
 
 def test_answers_are_given_back_after_an_error():

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
 
 from at_train.batches import devices
 from at_train.batches.data import Data, Split
@@ -67,7 +68,21 @@ def _batches(
         here = slice(number * batch_size, number * batch_size + len(chunk))
         scaled = block * split.gain + split.offset if split.is_rescaled else block
         batch = {name: column[here] for name, column in codes.items()}
-        yield Batch(scaled.unsqueeze(1), batch.pop(""), batch, [ids[place] for place in chunk.tolist()])
+        yield Batch(maps(scaled), batch.pop(""), batch, [ids[place] for place in chunk.tolist()])
+
+
+def maps(items: Float[Tensor, "batch frames bins"]) -> Float[Tensor, "batch 1 frames bins"]:
+    """Items as maps of one channel, in the same memory; channels last on a GPU, as networks are there."""
+    return channels_last(items) if items.device.type == "cuda" else items.unsqueeze(1)
+
+
+def channels_last(items: Float[Tensor, "batch frames bins"]) -> Float[Tensor, "batch 1 frames bins"]:
+    """Items as maps that torch takes for channels last.
+
+    Maps of one channel lie in both layouts, and torch goes by the stride of the channel: by that of the usual layout
+    cuDNN would turn the gradient of the first convolution, the largest map there is, into it at every step.
+    """
+    return items.unsqueeze(-1).permute(0, 3, 1, 2)
 
 
 __all__ = [
@@ -76,7 +91,9 @@ __all__ = [
     "Runs",
     "Split",
     "ahead",
+    "channels_last",
     "epoch_batches",
+    "maps",
     "order",
     "sequential_batches",
     "stays_on_disk",

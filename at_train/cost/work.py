@@ -10,7 +10,7 @@ import torch
 
 from at_train import arithmetic, checkpoints, loop, networks
 from at_train.adversaries import Adversary
-from at_train.batches import Batch
+from at_train.batches import Batch, maps
 from at_train.config import Settings
 from at_train.kept_vectors import Comparison, KeptVectors
 from at_train.losses import AntiTransfer
@@ -64,7 +64,7 @@ class Work:
     def batch(self) -> Batch:
         """Random items."""
         size = self.settings.batch_size
-        values = torch.randn(size, 1, self.frames, self.bins, device=self.device)
+        values = maps(torch.randn(size, self.frames, self.bins, device=self.device))
         codes = torch.arange(size, device=self.device) % self.classes
         return Batch(values, codes, {NUISANCE: codes}, [str(item) for item in range(size)])
 

@@ -397,6 +397,39 @@ def test_plan_warns_of_recordings_that_the_proof_knows_no_group_of(
     assert told in capsys.readouterr().err
 
 
+def test_plan_warns_of_a_build_that_will_end_for_what_is_unreadable_and_names_it(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = write_digits(tmp_path / "made" / "speech_commands", speakers=6, takes=3)
+    (corpus / "one/00000000_nohash_0.wav").write_bytes(b"RIFF")
+    soundfile.write(corpus / "two/00000001_nohash_0.wav", np.zeros(0), 16000)
+    (tmp_path / "m.yaml").write_text(json.dumps(settings))
+    plan = ["plan", tmp_path / "m.yaml", "--source", corpus]
+    assert run(monkeypatch, *plan) == 0
+    said = capsys.readouterr()
+    told = "2, by 180 headers (one/00000000_nohash_0: "
+    assert f"warning: a build will end: {told}" in said.err
+    assert (
+        "two/00000001_nohash_0: a header and no samples), of 180 recordings will be bad; expected at most 1.00%"
+        in said.err
+    )
+    assert f"unreadable by their headers: {told}" in said.out
+    assert run(monkeypatch, *plan, "--max-bad", "2") == 0
+    assert "a build will end" not in capsys.readouterr().err
+
+
+def test_a_table_whose_stretches_lie_outside_their_files_is_told_so(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{n}.wav,5,{'ab'[n % 2]},{n // 2}" for n in range(20)]
+    for n in range(20):
+        soundfile.write(tmp_path / f"{n}.wav", np.full(12800, 0.1), 16000)
+    (tmp_path / "recordings.csv").write_text("\n".join(["path,start_s,word,speaker", *rows]))
+    (tmp_path / "m.yaml").write_text(json.dumps(settings | {"corpus": "table", "keep": {}}))
+    assert run(monkeypatch, "plan", tmp_path / "m.yaml", "--source", tmp_path) == 2
+    assert "(0@5.0: a stretch from 5 s that is not in a file of 0.8 s" in capsys.readouterr().err
+
+
 def test_a_build_and_its_card_tell_of_whom_the_proof_says_nothing(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,8 +170,8 @@ def _groups(manifest: Manifest, module: ModuleType) -> tuple[str, ...]:
         raise ManifestError(
             "shared",
             f"{', '.join(strange)}, no group attribute of {manifest.corpus}",
-            f"some of: {', '.join(groups)}",
-            "take it away: what identifies nobody is in no proof",
+            f"some of: {', '.join(groups)}" + ("" if module.GROUPS else ", as its groups are the manifest's nuisances"),
+            "take it away: what is no group is in no proof",
         )
     return groups
 

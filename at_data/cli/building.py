@@ -55,6 +55,10 @@ def plan(manifest: str, source: Path, noise_source: Path | None, **flags: Any) -
         folder=folder,
         ignore_free_space=flags["ignore_free_space"],
     )
+    unreadable = planning.too_unreadable(made, found, flags["max_bad"] / 100)
+    if unreadable is not None:
+        warnings.append(f"a build will end: {unreadable}")
+        click.echo(f"warning: {warnings[-1]}", err=True)
     facts = planning.facts(made, found, warnings)
     click.echo(json.dumps(facts, indent=1) if flags["as_json"] else planning.text(made, found))
 

@@ -26,6 +26,23 @@ def facts(made: "Plan", found: "Estimate", warnings: Sequence[str]) -> dict[str,
     }
 
 
+def too_unreadable(made: "Plan", found: "Estimate", max_bad: float) -> str | None:
+    """Why a build will end for what is unreadable, where the headers alone tell that more than this share is."""
+    if found.unreadable_recordings <= max_bad * len(made.recordings):
+        return None
+    return (
+        f"{_unreadable(found)}, of {len(made.recordings)} recordings will be bad; expected at most {max_bad:.2%}; "
+        "mend or remove them, or allow more with --max-bad"
+    )
+
+
+def _unreadable(found: "Estimate") -> str:
+    """How many recordings, and the first of them."""
+    some = "; ".join(f"{item}: {reason}" for item, reason in found.unreadable.items())
+    more = "; ..." if found.unreadable_recordings > len(found.unreadable) else ""
+    return f"{found.unreadable_recordings}, by {found.headers_read} headers ({some}{more})"
+
+
 def text(made: "Plan", found: "Estimate") -> str:
     """The same for people, in lines."""
     classes = len(made.attributes[made.manifest.target])
@@ -49,7 +66,7 @@ def text(made: "Plan", found: "Estimate") -> str:
     if found.core_s is not None and found.wall_s is not None:
         lines.append(f"  time: {found.core_s:.0f} s of one core; {found.wall_s:.0f} s with --workers {found.workers}")
     if found.unreadable_recordings:
-        lines.append(f"  unreadable by their headers: {found.unreadable_recordings} of {found.headers_read} files")
+        lines.append(f"  unreadable by their headers: {_unreadable(found)}")
     for line in made.proof:
         shared = f" ({line.shared})" if line.shared else ""
         lines.append(f"  {' / '.join(line.splits)}: {line.key} {line.verdict}{shared}")

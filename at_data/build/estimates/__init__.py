@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,8 @@ from at_data.build.estimates import lengths as headers
 from at_data.build.estimates import memory, space, stand_in, trial
 from at_data.build.plan import Plan
 from at_data.errors import ManifestError
+
+SHOWN = 3  # unreadable recordings named
 
 Known = Literal["exact", "at most", "estimated"]
 
@@ -30,6 +33,8 @@ class Estimate:
     items_by_split: Mapping[str, int]
     hours_by_split: Mapping[str, float]
     unreadable_recordings: int
+    unreadable: Mapping[str, str]
+    """Some of those, and why."""
     headers_read: int
     recordings_decoded: int
     data_bytes: int
@@ -56,7 +61,7 @@ def estimate(
     """
     lengths = headers.lengths(made)
     most = headers.by_task(made, lengths)
-    _refuse_empty(made, most)
+    _refuse_empty(made, most, lengths)
     by_task, weight = most, stand_in.weigh(made, lengths, most)
     besides = weight.shards + sum(weight.files.values())
     room = None
@@ -86,6 +91,7 @@ def estimate(
         items_by_split=dict(by_split),
         hours_by_split={split: count * manifest.segment.length_s / 3600 for split, count in by_split.items()},
         unreadable_recordings=len(lengths.lost),
+        unreadable=dict(islice(lengths.lost.items(), SHOWN)),
         headers_read=lengths.headers,
         recordings_decoded=tried.recordings if tried else 0,
         data_bytes=data_bytes,
@@ -101,13 +107,14 @@ def estimate(
     )
 
 
-def _refuse_empty(made: Plan, most: Mapping[int, int]) -> None:
+def _refuse_empty(made: Plan, most: Mapping[int, int], lengths: headers.Lengths) -> None:
     """Nothing, or ManifestError where a split has recordings and none of them can give an item."""
+    first = "".join(f" ({item}: {reason})" for item, reason in islice(lengths.lost.items(), 1))
     for split in dict.fromkeys(task.split for task in made.tasks):
         if not any(most[task.number] for task in made.tasks if task.split == split):
             raise ManifestError(
                 made.manifest.name,
-                f"no recording of {split} gives an item of {made.manifest.segment.length_s:g} s",
+                f"no recording of {split} gives an item of {made.manifest.segment.length_s:g} s{first}",
                 "recordings that can be read and are long enough",
                 "make segment.length_s (in seconds) smaller, pad what is shorter, or mend what cannot be read",
             )

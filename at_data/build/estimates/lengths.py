@@ -31,12 +31,12 @@ class Promise:
 class Lengths:
     """Samples that recordings have at the rate of the dataset, by id, as far as headers were read.
 
-    `lost` are recordings whose file or stretch will be refused before anything of it is decoded. `decode_bytes` is the
-    memory that the largest of the recordings takes while it is decoded.
+    `lost` says of recordings whose file or stretch will be refused before anything of it is decoded why. `decode_bytes`
+    is the memory that the largest of the recordings takes while it is decoded.
     """
 
     samples: Mapping[str, int]
-    lost: frozenset[str]
+    lost: Mapping[str, str]
     headers: int
     decode_bytes: int
 
@@ -70,18 +70,22 @@ def lengths(made: Plan) -> Lengths:
     promises = promised(made.root, {recording.path for recording in recordings})
     rate_hz = made.manifest.audio.sample_rate_hz
     samples: dict[str, int] = {}
-    lost: set[str] = set()
+    lost: dict[str, str] = {}
     decode_bytes = 0
     for recording in recordings:
         promise = promises[recording.path]
-        stretch = promise and decoded(recording, promise)
-        if promise is None or not stretch:
-            lost.add(recording.id)
+        if isinstance(promise, str):
+            lost[recording.id] = promise
+            continue
+        stretch = decoded(recording, promise)
+        if not stretch:
+            begins_s, lasts_s = recording.start_s or 0.0, promise.frames / promise.rate_hz
+            lost[recording.id] = f"a stretch from {begins_s:g} s that is not in a file of {lasts_s:g} s, or too long"
             continue
         found = resampled(stretch, promise.rate_hz, rate_hz)
         samples[recording.id] = found
         decode_bytes = max(decode_bytes, _decode_bytes(stretch, promise, found, rate_hz))
-    return Lengths(samples, frozenset(lost), len(promises), decode_bytes)
+    return Lengths(samples, lost, len(promises), decode_bytes)
 
 
 def resampled(samples: int, from_hz: int, to_hz: int) -> int:
@@ -96,30 +100,38 @@ def decoded(recording: Recording, promise: Promise) -> int | None:
     return last - first if inside and last - first <= audio.MOST_SAMPLES else None
 
 
-def promised(root: Path, paths: Iterable[str]) -> dict[str, Promise | None]:
-    """Promises of files under a folder; None for those that will be refused before anything is decoded."""
+def promised(root: Path, paths: Iterable[str]) -> dict[str, Promise | str]:
+    """Promises of files under a folder; the reason for those that will be refused before anything is decoded."""
     return {path: _header(root / path) for path in sorted(paths)}
 
 
-def _header(path: Path) -> Promise | None:
-    """Promise of a file that `audio.decode` would begin to decode."""
+def _header(path: Path) -> Promise | str:
+    """Promise of a file that `audio.decode` would begin to decode, or why it would not."""
     try:
         file = os.open(path, sound_files.OPEN_FLAGS)
-    except (OSError, ValueError):
-        return None
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, ValueError) as error:
+        return sound_files.reason(error)
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            return None
-        with soundfile.SoundFile(file, closefd=False) as sound:
-            containers.check(file, sound.format, "")
-            frames, rate_hz, channels = sound.frames, sound.samplerate, sound.channels
-    except (soundfile.SoundFileError, AudioError, OSError):
-        return None
+        return _promise(file) if stat.S_ISREG(os.fstat(file).st_mode) else "a folder, pipe or device"
+    except AudioError as error:
+        return error.came
+    except (soundfile.SoundFileError, OSError) as error:
+        return sound_files.reason(error)
     finally:
         os.close(file)
-    rate_fits = sound_files.LOWEST_RATE_HZ <= rate_hz <= sound_files.HIGHEST_RATE_HZ
-    usable = rate_fits and 0 < frames < audio.UNKNOWN_FRAMES and channels <= sound_files.MOST_CHANNELS
-    return Promise(frames, rate_hz, channels) if usable else None
+
+
+def _promise(file: int) -> Promise | str:
+    """Promise of an open file, or why it would be refused; a container or a file that is refused raises its error."""
+    with soundfile.SoundFile(file, closefd=False) as sound:
+        containers.check(file, sound.format, "")
+        frames, rate_hz, channels = sound.frames, sound.samplerate, sound.channels
+    sound_files.refuse_impossible(rate_hz, channels, "")
+    if not 0 < frames < audio.UNKNOWN_FRAMES:
+        return "a header that does not say how long the file is" if frames else "a header and no samples"
+    return Promise(frames, rate_hz, channels)
 
 
 def _largest(made: Plan) -> list[Recording]:

@@ -22,6 +22,7 @@ from at_train.networks import Network
 from at_train.seen import Item, heard, seen
 
 COMPARING = {"anti", "dual"}  # strategies that differ from a frozen network
+SAME_WIDTH = "give both networks the same --width, "  # what to do where maps do not fit, as a rule
 TOLD_OF_DATA = ("name", "corpus", "target")  # by a run, of what another network was trained on
 COPYING = {"init", "freeze", "dual"}  # strategies that begin with another network's convolutions
 
@@ -114,7 +115,7 @@ def refuse_misfits(settings: Settings, network: Network, others: Sequence[Networ
             AGGREGATIONS[settings.aggregation](*(torch.zeros(1, count, 1, 1) for count in channels))
         except ConfigError as error:
             came = f"maps of {channels[0]} and {channels[1]} channels"
-            raise ConfigError(f"layer {layer}, {error.where}", came, error.expected, error.todo) from None
+            raise ConfigError(f"layer {layer}, {error.where}", came, error.expected, SAME_WIDTH + error.todo) from None
 
 
 def apply(
@@ -134,18 +135,18 @@ def apply(
         return _adversary(settings, network, facts, train)
     if settings.strategy not in COMPARING:
         return None
-    return Comparison(_anti_transfer(settings, network, others[-1].folder, loaded[-1], facts))
+    return Comparison(_anti_transfer(settings, network, others[-1], loaded[-1], facts))
 
 
 def _anti_transfer(
-    settings: Settings, network: Network, folder: Path, other: tuple[Network, Facts], ours: Facts
+    settings: Settings, network: Network, run: Orthogonal, other: tuple[Network, Facts], ours: Facts
 ) -> AntiTransfer:
     """The penalty on likeness to the other network, which sees values scaled as this dataset's or as its own were."""
     frozen, theirs = other
     partners = [frozen.layers[name] for name in settings.layers if name in frozen.layers]
     if len(partners) < len(settings.layers):
         raise ConfigError(
-            folder,
+            run.folder,
             f"its network has not all of the layers {', '.join(settings.layers)}",
             f"a network with them, it has {', '.join(frozen.layers)}",
             "compare layers that both networks have",
@@ -164,7 +165,14 @@ def _anti_transfer(
     )
     penalty.watch(network)
     with _trial(network, ours) as item:
-        penalty(item)
+        try:
+            penalty(item)
+        except ConfigError as error:
+            width = run.facts["settings"]["width"]
+            if width == settings.width:
+                raise
+            came = f"{error.came}: the other network has width {width:g}, this one {settings.width:g}"
+            raise ConfigError(error.where, came, error.expected, SAME_WIDTH + error.todo) from None
     return penalty
 
 

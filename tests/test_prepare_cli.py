@@ -418,6 +418,30 @@ def test_plan_warns_of_a_build_that_will_end_for_what_is_unreadable_and_names_it
     assert "a build will end" not in capsys.readouterr().err
 
 
+def test_a_build_warns_of_many_near_duplicates_and_of_a_dataset_within_the_corpus(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng, corpus = np.random.default_rng(1), tmp_path / "corpus"
+    corpus.mkdir()
+    sounds = [rng.uniform(-0.5, 0.5, 16000) for _ in range(20)]
+    rows = []
+    for n in range(40):
+        soundfile.write(corpus / f"{n}.wav", sounds[n % 20] * (1 - n / 100), 16000)
+        rows.append(f"{n}.wav,{'ab'[n % 2]},{n // 4}")
+    (corpus / "recordings.csv").write_text("\n".join(["path,word,speaker", *rows]))
+    (tmp_path / "m.yaml").write_text(json.dumps(settings | {"corpus": "table", "keep": {}}))
+    build = ["build", tmp_path / "m.yaml", "--source", corpus, "--out", corpus / "out", "--workers", 1]
+    assert run(monkeypatch, *build) == 0
+    said = capsys.readouterr()
+    lost = re.search(r"left out: (\d+) near-duplicate", said.out)
+    assert lost
+    told = f"{lost[1]} of 40 recordings are left out, as each sounds nearly like one of another split"
+    assert f": {told}; listen to some" in said.err
+    assert f"warning: {corpus / 'out'} lies within the corpus folder {corpus}" in said.err
+    assert run(monkeypatch, *build) == 0
+    assert "near" not in capsys.readouterr().err
+
+
 def test_a_table_whose_stretches_lie_outside_their_files_is_told_so(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

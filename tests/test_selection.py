@@ -41,6 +41,11 @@ def test_a_recording_without_a_needed_attribute_is_unlabelled() -> None:
     assert found.unlabelled == {"x": "word"}
 
 
+def test_an_attribute_that_nothing_has_is_told_with_the_nearest_whatever_its_case() -> None:
+    with pytest.raises(ManifestError, match=r"no recording has 'Word', did you mean 'word'\?"):
+        keep(made(a=1), {}, needed=("Word",))
+
+
 def test_an_attribute_that_nothing_has_is_an_error_that_lists_the_others() -> None:
     with pytest.raises(ManifestError, match=r"mood: no recording has 'mood'; expected attributes of the corpus: word"):
         keep(made(a=1), {}, needed=("mood",))

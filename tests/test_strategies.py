@@ -365,7 +365,7 @@ def test_maps_that_do_not_fit_are_refused_and_nothing_is_written(words, speakers
     fit(speakers, tmp_path / "o", toy.settings(epochs=1, width=2 * toy.WIDTH), "cpu")
     others = [str(tmp_path / "o")] if strategy == "anti" else [str(anti), str(tmp_path / "o")]
     settings = toy.settings(strategy=strategy, orthogonal=others, layers=["conv5"])
-    with pytest.raises(ConfigError, match=r"layer .*conv5, gram: maps of"):
+    with pytest.raises(ConfigError, match=r"conv5, gram: maps of .*: the other network has width .*same --width"):
         fit(words, tmp_path / "r", settings, "cpu")
     assert not (tmp_path / "r").exists()
 

@@ -195,7 +195,10 @@ def test_a_network_can_be_trained_for_the_layer_of_the_run_that_starts_from_it(d
         ({"controls": ["none"]}, "unknown entry 'none'"),
         ({"select": {"rule": "best_test_accuracy", "over": "layers"}}, "'best_validation_accuracy'"),
         ({"select": {"rule": "best_validation_accuracy", "over": "beta"}}, "select over: got 'beta'.*'layers'"),
-        ({"runs": SMALL["runs"]}, r"unknown axis 'layers'"),
+        (
+            {"runs": SMALL["runs"]},
+            r"no entry has several layers to choose from; expected an entry with layers: \{each",
+        ),
         ({"baseline": "anti"}, "baseline: entry 'anti' is of strategy anti, expected one of none"),
         ({"runs": [*STUDY["runs"], STUDY["runs"][0]]}, "'plain' stands twice"),
         ({"orthogonal": {"voice": {"dataset": "voices"}}}, "orthogonal voice seeds: Field required"),
@@ -303,6 +306,12 @@ def test_an_absent_dataset_is_told_with_what_is_there_and_how_to_get_it(data, tm
     ):
         with pytest.raises(ConfigError, match=message):
             study.plan(parse(SMALL, datasets={**STUDY["datasets"], "words": name}), data, tmp_path)
+
+
+def test_a_folder_of_datasets_that_is_none_is_told_as_what_it_is(data, tmp_path):
+    for folder, came in ((tmp_path / "none", "no such folder"), (data / "words", "a dataset; .*the folder around it")):
+        with pytest.raises(ConfigError, match=came):
+            study.plan(parse(SMALL), folder, tmp_path)
 
 
 def test_a_dataset_is_suggested_by_its_name_whatever_the_digests(tmp_path):

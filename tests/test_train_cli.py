@@ -232,7 +232,8 @@ def test_a_report_that_cannot_be_written_exits_2(plain, tmp_path, main):
 def test_report_of_something_else_exits_2(tmp_path, main):
     code, _, err = main("report", tmp_path, "--out", tmp_path / "report")
     assert code == 2
-    assert "no run.json" in err
+    assert "neither run.json nor runs in it; expected the folder of a run, or of a study" in err
+    assert "no such folder" in main("report", tmp_path / "none", "--out", tmp_path / "report")[2]
 
 
 def test_score_of_items_that_were_trained_on_warns_and_so_does_one_that_nobody_knows_of(plain, tmp_path, main):

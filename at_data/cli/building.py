@@ -15,6 +15,8 @@ from at_data.cli.options import FOLDER, IGNORE_FREE_SPACE, JSON, MAX_BAD, NOISE,
 from at_data.errors import AtError, CorpusError, ManifestError
 from at_data.unswept import imports
 
+MANY_ALIKE = 0.1  # near-duplicates among recordings, of which more may be none
+
 if TYPE_CHECKING:  # pydantic and numpy, which workers import at the same time: the sooner they are told, the better
     from at_data.manifest import Manifest
 
@@ -189,8 +191,11 @@ def _build_one(
     """Whether there was anything to do."""
     with imports():
         from at_data import build as builds  # noqa: PLC0415
+        from at_data.build.kinds import NEAR_DUPLICATE  # noqa: PLC0415
         from at_data.progress import Bar  # noqa: PLC0415
 
+    if out.resolve().is_relative_to(source.resolve()):
+        click.echo(f"warning: {out} lies within the corpus folder {source}", err=True)
     with Bar(made.name) as bar:
         built = builds.build(
             made,
@@ -209,6 +214,11 @@ def _build_one(
     lost = ", ".join(f"{count} {kind}" for kind, count in built.header.left_out.items())
     state = "built" if built.fresh else "already there"
     click.echo(f"{built.folder}: {state}; {counts}" + (f"; left out: {lost} (see quarantine.jsonl)" if lost else ""))
+    alike, held = built.header.left_out.get(NEAR_DUPLICATE, 0), built.header.recordings["held"]
+    if built.fresh and alike > MANY_ALIKE * (held + alike):
+        told = f"{alike} of {held + alike} recordings are left out, as each sounds nearly like one of another split"
+        todo = "listen to some: where they are takes of their own, set duplicates.near: keep"
+        click.echo(f"warning: {made.name}: {told}; {todo}", err=True)
     if profile:
         click.echo(profiling.table(built.spent, built.spent_by_workers, workers), err=True)
     return built.fresh

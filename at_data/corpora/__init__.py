@@ -23,6 +23,7 @@ import pkgutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -80,7 +81,7 @@ def load(name: str) -> ModuleType:
     if name not in names():
         raise CorpusError(
             "corpus",
-            f"got '{name}'",
+            f"got '{name}'" + "".join(f", did you mean '{near}'?" for near in get_close_matches(name, names(), n=1)),
             f"one of {', '.join(names())}",
             "correct the name, or list your files in a `table`",
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from unicodedata import normalize
 
@@ -212,10 +213,17 @@ def labelled(recordings: Roll, needed: Sequence[str]) -> tuple[Roll, dict[str, s
 def _unknown(attribute: str, known: Sequence[str], key: str = "") -> ManifestError:
     return ManifestError(
         f"{key}{attribute}",
-        f"no recording has '{attribute}'",
+        f"no recording has '{attribute}'{_near(attribute, known)}",
         f"attributes of the corpus: {', '.join(known) or 'none'}",
         "choose among those, or check whether the whole corpus was unpacked",
     )
+
+
+def _near(came: str, known: Sequence[str]) -> str:
+    """Hint at the nearest known name, whatever its case, or nothing."""
+    by_folded = {name.casefold(): name for name in known}
+    found = get_close_matches(came.casefold(), by_folded, n=1)
+    return f", did you mean '{by_folded[found[0]]}'?" if found else ""
 
 
 def _refuse_two_counts(wanted: Mapping[str, Wish]) -> None:

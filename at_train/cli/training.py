@@ -14,6 +14,7 @@ from at_data.unswept import imports
 from at_train import config
 from at_train.cli.options import DEVICE, FOLDER, JSON, Place, given, headline, setting_flags
 
+MINUTES_FROM_S = 90  # a shorter time is told in seconds
 FIT_EXAMPLE = """\b
 Example, a speaker network and a digit network that must differ from it at its fifth layer:
   at-train fit datasets/fsdd_speaker-1a2b3c4d --out runs/speaker --seed 1
@@ -154,7 +155,8 @@ def _planned(name: str, states: Mapping[str, str], seconds: float, unknown: int)
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
     lines = [f"  {state}: {run}" for run, state in states.items()]
     lines.append(f"{name}: {len(states)} runs, " + ", ".join(f"{count} {state}" for state, count in counts.items()))
-    left = [f"about {seconds / 60:.0f} minutes left"] if seconds or not unknown else []
+    about = f"{seconds / 60:.0f} minutes" if seconds >= MINUTES_FROM_S else f"{seconds:.0f} seconds"
+    left = [f"about {about} left"] if seconds or not unknown else []
     left += [f"{unknown} runs of a kind that nobody has timed here"] if unknown else []
     return "\n".join([*lines, ", and ".join(left)])
 

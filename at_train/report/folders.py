@@ -58,6 +58,10 @@ def gather(folders: Sequence[Path]) -> Material:
     missing: list[Missing] = []
     studies = [folder for folder in folders if is_study(folder)]
     for folder in folders:
+        if folder not in studies and not (folder / "run.json").is_file():
+            came = "neither run.json nor runs in it" if folder.is_dir() else "no such folder"
+            todo = "name folders that `at-train fit` or `at-train study` wrote"
+            raise CheckpointError(folder, came, "the folder of a run, or of a study", todo)
         for one in _study(folder) if folder in studies else _told(load_run(folder), {}):
             if isinstance(one, Run):
                 if one.finished or one.digest not in runs:

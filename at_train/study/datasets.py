@@ -19,6 +19,10 @@ def find(name: str, folder: Path) -> Path:
     that of a folder, whole or without its digest. ConfigError names what is there and how to get what is not.
     """
     known = manifest.shipped()
+    if not folder.is_dir():
+        raise ConfigError(folder, "no such folder", "the folder that holds the datasets", "correct --datasets")
+    if _is_dataset(folder):
+        raise ConfigError(folder, "a dataset", "the folder that holds the datasets", "name the folder around it")
     if _is_dataset(folder / name):
         return folder / name
     built = sorted(
@@ -34,7 +38,7 @@ def find(name: str, folder: Path) -> Path:
     if built:
         came = f"holds {len(built)} datasets '{name}': {', '.join(path.name for path in built)}"
         raise ConfigError(folder, came, "one", "name the whole folder in the study, or move the others away")
-    there = sorted(path.name for path in folder.iterdir() if _is_dataset(path)) if folder.is_dir() else []
+    there = sorted(path.name for path in folder.iterdir() if _is_dataset(path))
     if name in known:
         todo = f"build it with `at-prepare build {name} --source CORPUS --out {folder}`"
     else:

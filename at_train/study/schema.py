@@ -114,9 +114,6 @@ class Study(_Block):
             strategy = entry.settings.get("strategy", self.settings.get("strategy", "none"))
             if entry.name == self.baseline and strategy != "none":
                 raise ValueError(f"baseline: entry '{entry.name}' is of strategy {strategy}, expected one of none")
-        if self.select:
-            spanned = {axis for entry in self.runs for axis in entry.axes}
-            _refuse_unknown("axis", self.select.over, sorted(spanned))
         return self
 
     @model_validator(mode="after")
@@ -126,6 +123,9 @@ class Study(_Block):
             _check_settings(f"orthogonal {name}", other.values, self, may_span=False, may_be_same=True)
         for entry in self.runs:
             _check_settings(f"runs {entry.name}", entry.values, self, may_span=True, may_be_same=False)
+        if self.select and not any(self.select.over in entry.axes for entry in self.runs):
+            expected = f"an entry with {self.select.over}: {{each: [...]}}, or no select"
+            raise ValueError(f"select: no entry has several {self.select.over} to choose from; expected {expected}")
         _refuse_circles(self)
         return self
 

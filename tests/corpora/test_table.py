@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from at_data import corpora
 from at_data.corpora import table
 from at_data.errors import CorpusError
 from at_data.recordings import Recording
@@ -192,6 +193,11 @@ def test_a_column_typed_on_two_systems_is_one(tmp_path):
     assert only.attributes == {"locut\u00e9e": "x"}
     with pytest.raises(CorpusError, match="line 1: a key stands twice"):
         listed(tmp_path, '{"path": "a.wav", "\u00e9": "x", "e\u0301": "y"}', "recordings.jsonl")
+
+
+def test_a_corpus_that_was_misspelt_is_told_the_nearest():
+    with pytest.raises(CorpusError, match=r"got 'tabel', did you mean 'table'\?"):
+        corpora.load("tabel")
 
 
 def test_a_space_before_a_quote_is_no_part_of_a_cell(tmp_path):

@@ -150,6 +150,36 @@ def test_a_full_disk_is_one_clear_error(
         carried_on(builder, disk / "out", expected)
 
 
+WRITES_A_SHARD = """
+import sys
+from pathlib import Path
+import numpy as np
+from at_data import shards
+values = np.random.default_rng(0).normal(size=(20, 126, 129)).astype(np.float16)
+names = [str(number) for number in range(20)]
+try:
+    shards.write_shard(
+        Path(sys.argv[1]) / "a.h5", "d", iter([values[:10], values[10:]]), values.shape, {"word": np.arange(20)},
+        names, names, target="word", dtype="float16", compression=sys.argv[2],
+    )
+except OSError as error:
+    print(error.errno)
+"""
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="mounts a file system: run this as root")
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+@pytest.mark.parametrize("kilobytes", [200, 400, 600, 620, 640])
+def test_a_shard_that_meets_a_full_disk_anywhere_is_the_systems_error(
+    tmp_path: Path, kilobytes: int, compression: str
+) -> None:
+    """HDF5 may notice at its last write, when a file is closed."""
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs") as disk:
+        command = [sys.executable, "-c", WRITES_A_SHARD, str(disk), compression]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout.split() == [str(errno.ENOSPC)], done.stderr
+
+
 @pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="mounts a file system: run this as root")
 def test_a_disk_that_cannot_be_written_is_one_clear_error_and_finished_data_are_read(
     builder: Builder, expected: dict[str, str], tmp_path: Path

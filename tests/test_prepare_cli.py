@@ -470,8 +470,8 @@ def test_a_build_and_its_card_tell_of_whom_the_proof_says_nothing(
     out = tmp_path / "out"
     run(monkeypatch, "build", tmp_path / "m.yaml", "--source", corpus, "--out", out, "--workers", 1)
     said = capsys.readouterr().err
-    assert "warning: 2 of 20 recordings have no speaker: the proof is of the others alone" in said
-    assert "warning: values of speaker that count as different and look the same: 'Eva' and 'eva'" in said
+    assert "warning: table: 2 of 20 recordings have no speaker: the proof is of the others alone" in said
+    assert "warning: table: values of speaker that count as different and look the same: 'Eva' and 'eva'" in said
     (folder,) = out.iterdir()
     assert "speaker of 2 recordings unknown" in (folder / "README.md").read_text()
     assert run(monkeypatch, "verify", folder) == 0

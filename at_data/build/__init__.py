@@ -119,7 +119,7 @@ def build(
         progress("plan", 0, 1, 0)
         made = plan(manifest, source, noise_source)
         for warning in made.warnings:
-            warn(warning)
+            warn(f"{manifest.corpus}: {warning}")
         stopwatch.lap("plan")
         if earlier.named(final):
             header = earlier.same(final, made, pool, quick=quick, explain=explain)

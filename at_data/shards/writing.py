@@ -2,7 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from at_data.shards.files import plugin
 # A compressed shard of real frames is cut into chunks of about this size: an item of half a second fills one. Larger
 # ones would be unpacked whole for each item of a random batch.
 CHUNK_BYTES = 1 << 14
+
+ERRNO = re.compile(r"errno = (\d+)")  # in what HDF5 says of a call of the system that failed
 
 
 def write_shard(
@@ -43,8 +48,7 @@ def write_shard(
 
     ValueError where the blocks do not hold as many rows as they should.
     """
-    # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
-    with h5py.File(path, "w", libver=("v110", "v110"), locking=False, track_times=False) as file:
+    with _created(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["dataset"] = header_digest
         for name, texts in (("id", ids), ("waveform", waveforms)):
@@ -70,6 +74,20 @@ def write_shard(
     if blocks is not None and row + more != whole[0]:
         raise ValueError(f"{path}: {row + more} rows came, {whole[0]} were expected")
     return digest
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    """A new file; where the system refuses a write, h5py tells of it otherwise while it closes one."""
+    try:
+        # not locked: the work folder is one build's alone, and HDF5 fails where the file system refuses locks
+        with h5py.File(path, "w", libver=("v110", "v110"), locking=False, track_times=False) as file:
+            yield file
+    except RuntimeError as error:
+        told = ERRNO.search(str(error))
+        if told is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
 
 
 def _append(path: Path, begin: int | None, blocks: Iterable[Float[np.ndarray, "..."]], dtype: str) -> tuple[str, int]:

@@ -90,15 +90,6 @@ class Duplicates(_Settings):
     exact: Rule
     near: Rule
 
-    @model_validator(mode="after")
-    def _copies_are_alike(self) -> "Duplicates":
-        if self.exact == "keep" != self.near:
-            raise ValueError(
-                f"got exact: keep and near: {self.near}, expected near: keep as well: a copy with the same samples has "
-                "nearly the same sound too"
-            )
-        return self
-
 
 Noise = Annotated[
     _None | Annotated[Mix, Tag("<mix>")] | Annotated[NoiseTask, Tag("<task>")],

@@ -10,15 +10,16 @@ from itertools import islice
 
 from at_data.errors import AudioError
 
-OGG_PAGE = struct.Struct("<4sBB8xI4x4sB")
+OGG_PAGE = struct.Struct("<4sBB16x4sB")
+OGG_BEGINS = re.compile(b"OggS")
 OGG_SUM = slice(22, 26)  # of a page
 OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # the longest page there can be
-OGG_LAST_PAGE = 0x04
+OGG_FIRST_PAGE, OGG_LAST_PAGE = 0x02, 0x04  # of a stream
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits the other way round
 
 FLAC_BEGINS = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and goes on with a STREAMINFO of 34 bytes
-FLAC_BEGINS_BYTES = 8
-LOOKED_AT_BYTES = 1 << 20  # at a time
+FLAC, FLAC_BLOCK = b"fLaC", struct.Struct(">I")  # before blocks of metadata: whether the last, kind, and size
+LONGEST_BYTES, LOOKED_AT_BYTES = 8, 1 << 20  # of what is looked for, and at a time
 
 MP3_FRAME = 1152  # samples
 MP3_GUESSED_FRAMES = 2  # by which a guess from the size of the sound misses
@@ -41,7 +42,7 @@ def ends_as_ogg(file: int) -> bool:
     page = tail[tail.rfind(b"OggS") :]
     if len(page) < OGG_PAGE.size:
         return False
-    _, _, flags, _, _, lacings = OGG_PAGE.unpack_from(page)
+    _, _, flags, _, lacings = OGG_PAGE.unpack_from(page)
     whole = OGG_PAGE.size + lacings + sum(page[OGG_PAGE.size : OGG_PAGE.size + lacings])
     return bool(flags & OGG_LAST_PAGE) and len(page) >= whole
 
@@ -83,26 +84,30 @@ def check_end(file: int, kind: str, where: str) -> None:
 
 
 def check_pages(file: int, where: str) -> None:
-    """Pass an open Ogg whose pages are undamaged, and of one stream; all of it is read.
+    """Pass an open Ogg whose pages are undamaged, and which is no chain of several; all of it is read.
 
-    The decoder passes over a page whose sum is another (RFC 3533, section 6), and ends with the first of several
-    streams; and says nothing. AudioError where it would.
+    The decoder passes over a page whose sum is another (RFC 3533, section 6), and ends with the first of a chain; and
+    says nothing. Streams that begin together may lie between each other. AudioError where it would.
     """
-    size, place, stream, flags = os.fstat(file).st_size, 0, None, 0
+    size, place, begun, flags = os.fstat(file).st_size, 0, False, 0
     while place < size:
         head = os.pread(file, OGG_PAGE.size + 255, place)
         if len(head) < OGG_PAGE.size or not head.startswith(b"OggS"):
-            if flags & OGG_LAST_PAGE:
-                return  # tags of somebody else
-            raise AudioError(where, f"no Ogg page at byte {place}", "an undamaged file", "restore it from the corpus")
-        _, _, flags, of, stated, lacings = OGG_PAGE.unpack_from(head)
+            if not flags & OGG_LAST_PAGE:
+                came = f"no Ogg page at byte {place}"
+                raise AudioError(where, came, "an undamaged file", "restore it from the corpus")
+            behind = _found(file, OGG_BEGINS, place)  # tags of somebody else, if there are no more pages
+            if behind is not None:
+                raise _joined(where, f"more pages from byte {behind}")
+            return
+        _, _, flags, stated, lacings = OGG_PAGE.unpack_from(head)
         page = os.pread(file, OGG_PAGE.size + lacings + sum(head[OGG_PAGE.size : OGG_PAGE.size + lacings]), place)
-        if stream not in {None, of}:
-            raise _joined(where, f"another stream of sound from byte {place}")
         if _ogg_sum(page) != stated:
             came = f"an Ogg page damaged at byte {place}"
             raise AudioError(where, came, "pages of the sum they state", "restore it from the corpus")
-        stream, place = of, place + len(page)
+        if begun and flags & OGG_FIRST_PAGE:
+            raise _joined(where, f"another stream of sound from byte {place}")
+        begun, place = begun or not flags & OGG_FIRST_PAGE, place + len(page)
 
 
 def _ogg_sum(page: bytes) -> bytes:
@@ -113,15 +118,30 @@ def _ogg_sum(page: bytes) -> bytes:
 
 
 def _begins_again(file: int) -> int | None:
-    """Where a second FLAC begins in a file."""
-    place = 1
+    """Where a second FLAC begins in a file, behind the metadata of the first, in which pictures may hold anything."""
+    place = _found(file, FLAC_BEGINS, 0)
+    if place is None:
+        return None
+    place += len(FLAC)
+    last = False
+    while not last:
+        head = os.pread(file, FLAC_BLOCK.size, place)
+        if len(head) < FLAC_BLOCK.size:
+            return None
+        (told,) = FLAC_BLOCK.unpack(head)
+        last, place = bool(told >> 31), place + FLAC_BLOCK.size + (told & 0xFFFFFF)
+    return _found(file, FLAC_BEGINS, place)
+
+
+def _found(file: int, wanted: re.Pattern[bytes], place: int) -> int | None:
+    """Where a pattern of up to eight bytes stands first, from a place on."""
     while block := os.pread(file, LOOKED_AT_BYTES, place):
-        found = FLAC_BEGINS.search(block)
+        found = wanted.search(block)
         if found:
             return place + found.start()
-        if len(block) < FLAC_BEGINS_BYTES:
+        if len(block) < LOOKED_AT_BYTES:
             return None
-        place += len(block) - FLAC_BEGINS_BYTES + 1
+        place += len(block) - LONGEST_BYTES + 1
     return None
 
 

@@ -180,21 +180,37 @@ def test_one_bit_flipped_anywhere_in_an_ogg_is_seen(tmp_path, codec, seed):
             decode(path, recording)
 
 
-@pytest.mark.parametrize("tags", [b"", b"TAG" + bytes(125), b"ID3\x04\0\0\0\0\x20\0" + bytes(4096)])
+ID3 = b"ID3\x04\0\0\0\0\x20\0" + bytes(4096)
+
+
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), ID3], ids=["at once", "TAG", "ID3"])
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize(
     ("name", "form"),
     [("a.ogg", "OGG"), ("a.opus", "OGG"), ("a.flac", "FLAC"), ("a.mp3", "MP3")],
 )
-def test_files_joined_in_one_are_not_taken_for_the_first(tmp_path, name, form, tags):
+def test_files_joined_in_one_are_not_taken_for_the_first(tmp_path, name, form, again, between):
     codec = {"subtype": "OPUS"} if name == "a.opus" else {}
     path = write(tmp_path, name, noise(RATE_HZ), format=form, **codec)
-    other = write(tmp_path, f"other {name}", noise(2 * RATE_HZ), format=form, **codec)
+    other = path if again else write(tmp_path, f"other {name}", noise(2 * RATE_HZ), format=form, **codec)
     alone = decode(path, whole(name))[0]
-    path.write_bytes(path.read_bytes() + (tags if form == "MP3" else b"") + other.read_bytes())
+    path.write_bytes(path.read_bytes() + between + other.read_bytes())
     with pytest.raises(AudioError, match=r"several files joined in one: .*the first alone is decoded"):
         decode(path, whole(name))
     if form != "OGG":
         assert (decode(path, stretch(0.25, 0.5, name))[0] == alone[RATE_HZ // 4 : 3 * RATE_HZ // 4]).all()
+
+
+def test_tags_before_a_flac_and_what_its_metadata_hold_are_no_other_file(tmp_path):
+    path = write(tmp_path, "a.flac", noise(RATE_HZ))
+    content = path.read_bytes()
+    alone = decode(path, whole("a.flac"))[0]
+    held = b"test" + content[:100]  # of an application, which may be anything
+    block = bytes([2]) + len(held).to_bytes(3, "big") + held
+    stream = 4 + 4 + 34  # its name and its first block
+    for changed in (ID3 + content, content[:stream] + block + content[stream:], content + b"TAG" + bytes(125)):
+        path.write_bytes(changed)
+        assert np.array_equal(decode(path, whole("a.flac"))[0], alone)
 
 
 @pytest.mark.parametrize("variant", [{}, {"bitrate_mode": "VARIABLE"}, {"bitrate_mode": "AVERAGE"}])
@@ -203,6 +219,17 @@ def test_tags_behind_an_mp3_are_no_further_sound(tmp_path, behind, variant):
     path = write(tmp_path, "a.mp3", noise(2 * RATE_HZ), format="MP3", **variant)
     path.write_bytes(path.read_bytes() + behind)
     assert decode(path, whole("a.mp3"))[0].size == 2 * RATE_HZ
+
+
+def test_streams_of_an_ogg_that_begin_together_may_lie_between_each_other(tmp_path):
+    path = write(tmp_path, "a.ogg", noise(RATE_HZ))
+    content = path.read_bytes()
+    second = content.index(b"OggS", 4)
+    before = decode(path, whole("a.ogg"))[0]
+    beside = b"OggS\0\x06" + bytes(8) + b"else" + bytes(4) + b"0000" + b"\x01\x05hello"
+    beside = beside[:22] + streams._ogg_sum(beside) + beside[26:]
+    path.write_bytes(content[:second] + beside + content[second:])
+    assert np.array_equal(decode(path, whole("a.ogg"))[0], before)
 
 
 def test_tags_behind_an_ogg_are_passed_over(tmp_path):

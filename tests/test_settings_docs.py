@@ -27,8 +27,7 @@ def shown(text: str) -> list[str]:
 def test_every_example_of_a_manifest_key_is_understood(example: str) -> None:
     changes = yaml.safe_load(example)
     assert len(changes) == 1
-    made = manifest.parse({**WHOLE, "subset": "none", **changes}, "here")
-    assert made.model_dump(mode="json").keys() == WHOLE.keys()
+    manifest.parse({**WHOLE, "subset": "none", **changes}, "here")
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:
@@ -39,7 +38,12 @@ def test_every_key_of_a_manifest_is_told() -> None:
     parts = [manifest.Manifest, manifest.Store, manifest.Audio, manifest.Cut, manifest.Stft, manifest.Scaling]
     parts += [manifest.Duplicates, *manifest.BRANCHES.values()]
     keys = set().union(*(keys_of(part) for part in parts))
-    assert {key for key in keys if not re.search(rf"\b{key}\b", MANIFEST)} == set()
+    # in an example, or as code
+    assert {key for key in keys if not re.search(rf"(\b{key}: |`{key}`|\b{key}:\n)", MANIFEST)} == set()
+    headings = re.findall(r"^## (.*)$", MANIFEST, flags=re.MULTILINE)
+    blocks = {name for heading in headings for name in heading.split(", ")}
+    blocks |= set(re.findall(r"^\| `(\w+)` ", MANIFEST, flags=re.MULTILINE))
+    assert keys_of(manifest.Manifest) <= blocks
 
 
 def test_every_column_of_ones_own_list_is_told() -> None:

@@ -7,6 +7,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from at_data.manifest import Manifest
 from at_data.rolls import ABSENT, Roll
 
 SHOWN = 3
@@ -32,7 +33,16 @@ def alike(recordings: Roll, keys: Iterable[str]) -> Iterator[str]:
             yield f"values of {name} that count as different and look the same: {shown}"
 
 
+def kept(manifest: Manifest) -> Iterator[str]:
+    """A line where a manifest keeps exact copies and not what is nearly the same, which they are."""
+    rules = manifest.duplicates
+    if rules.exact == "keep" != rules.near:
+        yield f"duplicates.exact: keep keeps nothing beside near: {rules.near}, as a copy has nearly the same sound too"
+
+
 def _plainly(value: str) -> str:
     """A value without what is easily written in two ways: case, spaces, quotes, empty decimals of a number."""
-    text = " ".join(normalize("NFKC", value).casefold().strip("\"' ").split())
-    return re.sub(r"(\d)\.0+$", r"\1", text)
+    text = " ".join(normalize("NFC", value).casefold().split())
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return re.sub(r"^(\d+)\.0+$", r"\1", text)

@@ -145,7 +145,12 @@ def plan(manifest: Manifest, source: Path, noise_source: Path | None = None) -> 
         asked=wanted.asked,
         listed=wanted.listed,
         passed_over={key: items for key, items in passed_over.items() if items},
-        warnings=(*counting.differences(), *doubts.unproved(recordings, keys), *doubts.alike(recordings, written)),
+        warnings=(
+            *counting.differences(),
+            *doubts.unproved(recordings, keys),
+            *doubts.alike(recordings, written),
+            *doubts.kept(manifest),
+        ),
         assigned=assigned,
         bias=drawn,
         proof=tuple(proof),

@@ -204,7 +204,7 @@ def _check_name(where: str, name: str, seen: dict[str, str]) -> None:
 
 
 def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each object; truth values as JSON writes them, and numbers, but 1.0 as 1."""
+    """Line number and cells of each object; numbers and truth values as JSON writes them."""
     seen: dict[str, str] = {}
     for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
@@ -250,8 +250,6 @@ def _unreadable(file: Path, error: OSError | UnicodeDecodeError, expected: str) 
 def _text(where: str, value: object) -> str:
     if isinstance(value, (list, dict)) or (isinstance(value, float) and not isfinite(value)):
         raise CorpusError(where, f"got {json.dumps(value)[:40]}", "a string, a number or null", "give one value")
-    if isinstance(value, float) and value.is_integer():
-        return json.dumps(int(value))  # which columns of numbers with gaps become in pandas
     return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
 
 

@@ -55,7 +55,12 @@ def load(root: Path, recording: Recording, audio: Audio) -> Float32[np.ndarray, 
         As `decode` and `resample`.
 
     """
-    return resample(*decode(root / recording.path, recording), audio)
+    path = root / recording.path
+    samples, rate_hz = decode(path, recording)
+    try:
+        return resample(samples, rate_hz, audio)
+    except AudioError as error:
+        raise AudioError(printable(path), error.came, error.expected, error.todo) from error
 
 
 def decode(
@@ -76,8 +81,9 @@ def decode(
     seen. It is seen where WAV, W64, AIFF or AU promise more than the file holds, in an Ogg without its last page or
     with pages of another sum, in any file that decodes to fewer frames than its header says, in a WAV or W64 whose two
     rates contradict each other. A FLAC or MP3 stretch that ends before the damage reads well, and so does an MP3 whose
-    header has no length. Files joined in one are refused where the first would be taken for the whole: an Ogg of
-    several streams, and to its end a FLAC, or an MP3 whose encoder counted its bytes.
+    header has no length. Files joined in one are refused where that can be seen, as the first would be taken for the
+    whole: a chain of Ogg, and where it is read to its end a FLAC, or an MP3 whose encoder counted its bytes, if the
+    next one follows at once or after an ID3 tag.
 
     Memory grows with what is decoded, never with what a header claims, and ends at `MOST_SAMPLES` of mono waveform and
     a block. A lack of memory is not the file's fault: MemoryError goes to the caller.

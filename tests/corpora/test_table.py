@@ -208,14 +208,6 @@ def test_a_space_before_a_quote_is_no_part_of_a_cell(tmp_path):
     ]
 
 
-def test_a_whole_number_is_one_value_however_json_writes_it(tmp_path):
-    lines = [
-        f'{{"path": "{name}.wav", "age": {age}}}' for name, age in zip("abcd", ["1", "1.0", "1e0", "1.5"], strict=True)
-    ]
-    found = listed(tmp_path, "\n".join(lines), "recordings.jsonl")
-    assert [recording.attributes["age"] for recording in found] == ["1", "1", "1", "1.5"]
-
-
 @pytest.mark.parametrize("name", ["recordings.csv", "recordings.jsonl"])
 def test_table_says_when_it_is_not_utf8(tmp_path, name):
     good = b"path\n" + b"a.wav\n" * 5000 if name.endswith("csv") else b'{"path": "\xc3\xa4.wav"}\n' * 5001

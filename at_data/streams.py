@@ -19,6 +19,7 @@ MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byt
 
 FLAC_BEGINS = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and goes on with a STREAMINFO of 34 bytes
 FLAC, FLAC_BLOCK = b"fLaC", struct.Struct(">I")  # before blocks of metadata: whether the last, kind, and size
+READ_AHEAD_BYTES = 1 << 14  # twice what libFLAC has at hand of a file
 LONGEST_BYTES, LOOKED_AT_BYTES = 8, 1 << 20  # of what is looked for, and at a time
 
 MP3_FRAME = 1152  # samples
@@ -69,7 +70,7 @@ def guessed(file: int, kind: str, frames: int, where: str) -> int:
 
 
 def check_end(file: int, kind: str, where: str) -> None:
-    """Pass an open file behind whose sound there is no further sound, which would not be decoded: files joined in one.
+    """Pass an open file, decoded to its end, behind whose sound there is none that was not: files joined in one.
 
     Of an Ogg `check_pages` tells. AudioError where there is more.
     """
@@ -118,8 +119,11 @@ def _ogg_sum(page: bytes) -> bytes:
 
 
 def _begins_again(file: int) -> int | None:
-    """Where a second FLAC begins in a file, behind the metadata of the first, in which pictures may hold anything."""
-    place = _found(file, FLAC_BEGINS, 0)
+    """Where a second FLAC begins in a file of which the decoder has read the first.
+
+    It is looked for behind the metadata, in which pictures may hold anything, and what the decoder has passed.
+    """
+    place = 0 if os.pread(file, len(FLAC), 0) == FLAC else _found(file, FLAC_BEGINS, 0)
     if place is None:
         return None
     place += len(FLAC)
@@ -130,12 +134,14 @@ def _begins_again(file: int) -> int | None:
             return None
         (told,) = FLAC_BLOCK.unpack(head)
         last, place = bool(told >> 31), place + FLAC_BLOCK.size + (told & 0xFFFFFF)
-    return _found(file, FLAC_BEGINS, place)
+    return _found(file, FLAC_BEGINS, max(place, os.lseek(file, 0, os.SEEK_CUR) - READ_AHEAD_BYTES))
 
 
 def _found(file: int, wanted: re.Pattern[bytes], place: int) -> int | None:
     """Where a pattern of up to eight bytes stands first, from a place on."""
-    while block := os.pread(file, LOOKED_AT_BYTES, place):
+    size = os.fstat(file).st_size
+    while place < size:  # each read sets memory aside: no more of it than there is to read
+        block = os.pread(file, min(LOOKED_AT_BYTES, size - place), place)
         found = wanted.search(block)
         if found:
             return place + found.start()

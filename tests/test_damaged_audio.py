@@ -201,6 +201,24 @@ def test_files_joined_in_one_are_not_taken_for_the_first(tmp_path, name, form, a
         assert (decode(path, stretch(0.25, 0.5, name))[0] == alone[RATE_HZ // 4 : 3 * RATE_HZ // 4]).all()
 
 
+@pytest.mark.parametrize("seconds", [1, 70])
+@pytest.mark.parametrize("start_s", [None, 0.5])
+def test_a_second_flac_is_found_however_far_ahead_the_decoder_reads(tmp_path, seconds, start_s):
+    path = write(tmp_path, "a.flac", noise(seconds * RATE_HZ))
+    behind = write(tmp_path, "b.flac", noise(20 * RATE_HZ)).read_bytes()
+    recording = whole("a.flac") if start_s is None else stretch(start_s, seconds - start_s, "a.flac")
+    alone = decode(path, recording)[0]
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(100_000))
+    assert np.array_equal(decode(path, recording)[0], alone)
+    path.write_bytes(content + bytes(100_000) + behind)
+    with pytest.raises(AudioError, match="several files joined in one"):
+        decode(path, recording)
+    path.write_bytes(content + content)
+    with pytest.raises(AudioError, match=f"several files joined in one: more sound from byte {len(content)};"):
+        decode(path, recording)
+
+
 def test_tags_before_a_flac_and_what_its_metadata_hold_are_no_other_file(tmp_path):
     path = write(tmp_path, "a.flac", noise(RATE_HZ))
     content = path.read_bytes()

@@ -164,10 +164,10 @@ def _read(sound: Stream, recording: Recording, where: str) -> Float32[np.ndarray
         raise AudioError(where, came, "a length in the header", "decode the file and write it anew")
     first, last = _stretch(recording, frames, rate_hz, where)
     _refuse_too_long(last - first, rate_hz, where)
-    if last == frames:
-        streams.check_end(sound.file, sound.format, where)
     _go_to(sound, first)
     samples, faults = _decoded(sound, last - first)
+    if last == frames:
+        streams.check_end(sound.file, sound.format, where)
     lacking = last - first - samples.size
     if lacking > (sound.guessed if last == frames and samples.size else 0):
         came = f"cut short: {first + samples.size} frames decoded of the {frames} in the header"

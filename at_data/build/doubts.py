@@ -1,4 +1,4 @@
-"""What is doubtful about the attributes of a listing, in lines for the user."""
+"""What is doubtful about a plan, in lines for the user."""
 
 import re
 from collections import defaultdict
